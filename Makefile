@@ -1,0 +1,62 @@
+# make demo | test | lint | docs      Works from a fresh clone: the environment is made on the first call.
+
+PYTHON ?= $(or $(shell command -v python3.11),$(shell command -v python3))
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+DEMO_DIR     ?= demo-run
+# A second worker doubles the speed on two cores; the tests themselves use one thread each.
+PYTEST_FLAGS ?= -n 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format docs clean
+
+help:
+	@sed -n 1p Makefile
+
+# torch goes first so that nothing else pulls in another build of it.
+$(VENV)/.base: constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or call make PYTHON=/path/to/python3.11"; exit 2; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is older than Python 3.11: call make PYTHON=/path/to/python3.11"; exit 2; }
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	$(PIP) torch
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.base pyproject.toml
+	$(PIP) --editable '.[forcefield]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(PIP) --editable '.[forcefield,train,report,defects,dev]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.run
+	$(PIP) --editable '.[forcefield,docs]'
+	@touch $@
+
+# One thread per process: several relaxations share the cores.
+demo: export OMP_NUM_THREADS = 1
+demo: $(VENV)/.run
+	$(BIN)/definet-flows run demo --dir $(DEMO_DIR)
+	$(BIN)/definet-flows report $(DEMO_DIR)
+
+test: export OMP_NUM_THREADS = 1
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+clean:
+	rm -rf $(DEMO_DIR) docs/_build build dist .mypy_cache .ruff_cache .pytest_cache
