@@ -11,8 +11,8 @@ from math import sqrt
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 N_MARKERS = 3
 """Pristine, substituted, vacancy placeholder."""
@@ -20,18 +20,27 @@ N_MARKERS = 3
 _SQUARE_FLOOR = 1e-8  # under every square root of a squared length: keeps its derivative finite at zero
 
 
-class Edges(NamedTuple):
-    """What a layer needs to know about the edges of a batch.
+class Topology(NamedTuple):
+    """What stays the same through all layers.
 
-    ``radial`` [B or 1, N, K, n_radial] and ``unit`` [B or 1, N, K, 3] (from j to i) have a leading 1 while all
-    structures of the batch still share their coordinates. ``senders`` int64 [B*N*K] indexes the rows of a
-    sender table (see :func:`gather_senders`), ``neighbours`` int64 [N, K] the sites.
+    ``neighbours`` int64 [N, K] are the sites j of the edges of each site, ``senders`` int64 [B*N*K] the rows they
+    read in a sender table (see :func:`sender_index`), ``markers`` int64 [B, N] index ``marker_rows`` [3, F].
+    """
+
+    neighbours: Tensor
+    senders: Tensor
+    markers: Tensor
+    marker_rows: Tensor
+
+
+class Geometry(NamedTuple):
+    """What follows the coordinates: radial features [B, N, K, n_radial] and unit vectors from j to i [B, N, K, 3].
+
+    B is 1 while all structures of the batch still share their coordinates. Unit vectors of padding are zero.
     """
 
     radial: Tensor
     unit: Tensor
-    senders: Tensor
-    neighbours: Tensor
 
 
 class ScaledSiLU(nn.Module):
@@ -39,7 +48,7 @@ class ScaledSiLU(nn.Module):
 
     def forward(self, a: Tensor) -> Tensor:
         """Apply the activation elementwise."""
-        return F.silu(a) / 0.6
+        return functional.silu(a) / 0.6
 
 
 class Embedding(nn.Module):
@@ -122,20 +131,15 @@ class MessagePassing(nn.Module):
         self.marker_gate = marker_gate
         self.vec_activation = VectorActivation(features) if vector_activation else nn.Identity()
 
-    def forward(
-        self, x: Tensor, v: Tensor | None, markers: Tensor, marker_rows: Tensor, edges: Edges
-    ) -> tuple[Tensor, Tensor]:
-        """Return the updates (dx [B, N, F], dv [B, N, 3, F]).
-
-        ``v`` is None while all vectors are still zero; ``markers`` int64 [B, N] index ``marker_rows`` [3, F].
-        """
-        gate = self.defect_proj(marker_rows) if self.marker_gate else None
-        sent = gather_senders(self.x_proj(x) / sqrt(3), gate, markers, edges)
-        weights = sent * self.edge_proj(edges.radial)  # [B, N, K, 3F]
+    def forward(self, x: Tensor, v: Tensor | None, topology: Topology, geometry: Geometry) -> tuple[Tensor, Tensor]:
+        """Return the updates (dx [B, N, F], dv [B, N, 3, F]); ``v`` is None while all vectors are still zero."""
+        gate = self.defect_proj(topology.marker_rows) if self.marker_gate else None
+        sent = gather_senders(self.x_proj(x) / sqrt(3), gate, topology)
+        weights = sent * self.edge_proj(geometry.radial)  # [B, N, K, 3F]
         for_vectors, for_unit, for_scalars = weights.split(self.features, dim=-1)
-        dv = edges.unit.transpose(-1, -2) @ for_unit  # [B, N, 3, F]
+        dv = geometry.unit.transpose(-1, -2) @ for_unit  # [B, N, 3, F]
         if v is not None:
-            dv = dv + _weighted_neighbour_vectors(for_vectors, v, edges.neighbours)
+            dv = dv + _weighted_neighbour_vectors(for_vectors, v, topology.neighbours)
         dv = self.vec_activation(dv / sqrt(self.features))
         return for_scalars.sum(dim=-2), dv
 
@@ -170,14 +174,15 @@ class CoordinateUpdate(nn.Module):
         self.marker_gate = marker_gate
         self.coord_mlp = _mlp(features, features, 1)
 
-    def forward(self, x: Tensor, v: Tensor, markers: Tensor, marker_rows: Tensor, edges: Edges) -> Tensor:
+    def forward(self, x: Tensor, v: Tensor, topology: Topology, geometry: Geometry) -> Tensor:
         """Return the displacement [B, N, 3] in Å."""
-        gate = self.defect_proj(marker_rows) if self.marker_gate else None
-        sent = gather_senders(self.x_proj(x), gate, markers, edges)
-        along_edges = self.coord_mlp(sent * self.edge_proj(edges.radial))  # [B, N, K, 1]
+        gate = self.defect_proj(topology.marker_rows) if self.marker_gate else None
+        sent = gather_senders(self.x_proj(x), gate, topology)
+        along_edges = self.coord_mlp(sent * self.edge_proj(geometry.radial))  # [B, N, K, 1]
         # A padding edge has a zero unit vector, so what the biases put on it does not count.
-        from_edges = (edges.unit.transpose(-1, -2) @ along_edges).squeeze(-1)
-        return (self.lin_vec2coord(v).squeeze(-1) + from_edges) / 2
+        from_edges = (geometry.unit.transpose(-1, -2) @ along_edges).squeeze(-1)
+        from_vectors: Tensor = self.lin_vec2coord(v).squeeze(-1)
+        return (from_vectors + from_edges) / 2
 
 
 def sender_index(neighbours: Tensor, mask: Tensor, markers: Tensor, *, marker_gate: bool) -> Tensor:
@@ -195,8 +200,8 @@ def sender_index(neighbours: Tensor, mask: Tensor, markers: Tensor, *, marker_ga
     return (rows + first[:, None, None]).reshape(-1)
 
 
-def gather_senders(h: Tensor, gate: Tensor | None, markers: Tensor, edges: Edges) -> Tensor:
-    """Return h_j * (g_j + g_i) for every edge, zero on padding.
+def gather_senders(h: Tensor, gate: Tensor | None, topology: Topology) -> Tensor:
+    """Return h_j * (g_j + g_i) for every edge [B, N, K, C], zero on padding.
 
     Parameters
     ----------
@@ -204,22 +209,16 @@ def gather_senders(h: Tensor, gate: Tensor | None, markers: Tensor, edges: Edges
         [B, N, C], the state each site sends.
     gate
         [3, C], the gate's row of each marker; None sends h_j itself.
-    markers
-        int64 [B, N].
-    edges
-        Their ``senders`` come from :func:`sender_index`.
-
-    Returns
-    -------
-    Tensor
-        [B, N, K, C]
+    topology
+        Its ``senders`` come from :func:`sender_index` with the same choice of gate or none.
     """
     batch, n_sites, channels = h.shape
     if gate is not None:
-        pair_gates = gate.unsqueeze(1) + gate.unsqueeze(0)  # [3 (sender), 3 (receiver), C]
-        h = (h.unsqueeze(2) * F.embedding(markers, pair_gates.flatten(1)).unflatten(-1, (N_MARKERS, channels))).flatten(1, 2)
-    table = F.pad(h, (0, 0, 0, 1)).reshape(-1, channels)
-    return table.index_select(0, edges.senders).view(batch, n_sites, -1, channels)
+        pairs = gate.unsqueeze(1) + gate.unsqueeze(0)  # [3 (sender), 3 (receiver), C]
+        of_site = functional.embedding(topology.markers, pairs.flatten(1)).view(batch, n_sites, N_MARKERS, channels)
+        h = (h.unsqueeze(2) * of_site).flatten(1, 2)  # [B, 3N, C]
+    table = functional.pad(h, (0, 0, 0, 1)).reshape(-1, channels)
+    return table.index_select(0, topology.senders).view(batch, n_sites, -1, channels)
 
 
 def _weighted_neighbour_vectors(weights: Tensor, v: Tensor, neighbours: Tensor) -> Tensor:
@@ -239,6 +238,4 @@ def _mlp(n_in: int, n_hidden: int, n_out: int) -> nn.Sequential:
 
 def _pair_mlp(features: int) -> nn.Sequential:
     """Return the network that reads a site state beside a global state (2F -> F -> F, activated twice)."""
-    return nn.Sequential(
-        nn.Linear(2 * features, features), ScaledSiLU(), nn.Linear(features, features), ScaledSiLU()
-    )
+    return nn.Sequential(nn.Linear(2 * features, features), ScaledSiLU(), nn.Linear(features, features), ScaledSiLU())

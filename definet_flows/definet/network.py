@@ -7,7 +7,7 @@ share one graph topology, so a batch is a dense [batch, site, neighbour] array w
 from __future__ import annotations
 
 from math import sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,12 +16,13 @@ from torch import Tensor, nn
 from definet_flows.definet.layers import (
     N_MARKERS,
     CoordinateUpdate,
-    Edges,
     Embedding,
+    Geometry,
     GlobalScalar,
     GlobalVector,
     MessagePassing,
     SelfUpdate,
+    Topology,
     sender_index,
 )
 
@@ -30,6 +31,15 @@ if TYPE_CHECKING:
 
 _INITIAL_STEP_SCALE = 0.01
 """Factor on the initial weights of the two output heads, see :meth:`DefiNet.reset_parameters`."""
+
+
+class _State(NamedTuple):
+    """x [B, N, F]; v [B, N, 3, F], None while zero; global x [1 or B, 1, F] and v [1 or B, 1, 3, F], None without."""
+
+    x: Tensor
+    v: Tensor | None
+    x_global: Tensor | None
+    v_global: Tensor | None
 
 
 class DefiNetConfig(BaseModel):
@@ -98,9 +108,9 @@ class DefiNet(nn.Module):
         if self.config.global_node:
             nn.init.zeros_(self.vn_emb.weight)
         with torch.no_grad():
-            for move in self.coord_update_layers:
-                move.lin_vec2coord.weight *= _INITIAL_STEP_SCALE  # type: ignore[union-attr, operator]
-                move.coord_mlp[-1].weight *= _INITIAL_STEP_SCALE  # type: ignore[index, union-attr, operator]
+            for name, parameter in self.coord_update_layers.named_parameters():
+                if name.endswith(("lin_vec2coord.weight", "coord_mlp.2.weight")):
+                    parameter.mul_(_INITIAL_STEP_SCALE)
 
     def forward(self, atomic_numbers: Tensor, markers: Tensor, positions: Tensor, graph: HostGraph) -> Tensor:
         """Predict relaxed positions.
@@ -133,45 +143,65 @@ class DefiNet(nn.Module):
         ``start`` [N, 3] or [B, N, 3] Å is where the sites are before (default: no displacement); the result
         includes it. Other arguments as in :meth:`forward`.
         """
-        config, dtype = self.config, self.lin_comb.weight.dtype
+        dtype = self.lin_comb.weight.dtype
         markers = markers.long()
-        marker_rows = self.defect_emb.embeddings.weight
-        x: Tensor = self.lin_comb(torch.cat([self.atom_emb(atomic_numbers), self.defect_emb(markers)], dim=-1))
-        v: Tensor | None = None  # all vectors are zero until the first messages have been sent
-        if config.global_node:
-            x_global = self.vn_emb.weight.unsqueeze(0)  # [1, 1, F]
-            v_global = x.new_zeros(1, 1, 3, config.features)
+        senders = sender_index(graph.neighbours, graph.mask, markers, marker_gate=self.config.marker_gate)
+        topology = Topology(graph.neighbours, senders, markers, self.defect_emb.embeddings.weight)
         moved = torch.zeros_like(graph.positions, dtype=dtype) if start is None else start.to(dtype)
         moved = moved if moved.dim() == 3 else moved.unsqueeze(0)  # [B or 1, N, 3]
         vectors = graph.vectors.to(dtype)
-        senders = sender_index(graph.neighbours, graph.mask, markers, marker_gate=config.marker_gate)
-        edges = self._edges(moved, vectors, graph.neighbours, senders)
-        last = config.n_layers - 1
-        for n in range(config.n_layers):
-            if config.global_node:
-                x = self.virtual_scalar_layers[n].distribute(x, x_global)
-                v = None if v is None else self.virtual_vector_layers[n].distribute(v, v_global)
-            dx, dv = self.message_passing_layers[n](x, v, markers, marker_rows, edges)
-            x, v = (x + dx) / sqrt(2), dv if v is None else v + dv
-            dx, dv = self.message_update_layers[n](x, v)
-            x, v = (x + dx) / sqrt(2), v + dv
-            if config.coordinate_update or n == last:
-                move = self.coord_update_layers[n if config.coordinate_update else 0]
-                moved = moved + move(x, v, markers, marker_rows, edges)
-            if n != last:  # what follows the last coordinates cannot change them
-                if config.coordinate_update:
-                    edges = self._edges(moved, vectors, graph.neighbours, senders)
-                if config.global_node:
-                    x_global = self.virtual_scalar_layers[n].aggregate(x, x_global)
-                    v_global = self.virtual_vector_layers[n].aggregate(v, v_global)
+        geometry = self._geometry(moved, vectors, graph.neighbours)
+        x: Tensor = self.lin_comb(torch.cat([self.atom_emb(atomic_numbers), self.defect_emb(markers)], dim=-1))
+        state = self._initial_state(x)
+        for n in range(self.config.n_layers):
+            last = n == self.config.n_layers - 1
+            state = self._exchange(n, state, topology, geometry)
+            if self.config.coordinate_update or last:
+                moved = moved + self._move(n, state, topology, geometry)
+            if not last:  # what follows the last coordinates cannot change them
+                state = self._aggregate(n, state)
+                if self.config.coordinate_update:
+                    geometry = self._geometry(moved, vectors, graph.neighbours)
         return moved
 
-    def _edges(self, moved: Tensor, vectors: Tensor, neighbours: Tensor, senders: Tensor) -> Edges:
-        """Return radial features and unit vectors of the edges at displaced coordinates [B or 1, N, 3]."""
+    def _initial_state(self, x: Tensor) -> _State:
+        if not self.config.global_node:
+            return _State(x, None, None, None)
+        return _State(x, None, self.vn_emb.weight.unsqueeze(0), x.new_zeros(1, 1, 3, self.config.features))
+
+    def _exchange(self, n: int, state: _State, topology: Topology, geometry: Geometry) -> _State:
+        """Let the sites read the global node, their neighbours and themselves."""
+        x, v, x_global, v_global = state
+        if x_global is not None and v_global is not None:
+            x = cast("GlobalScalar", self.virtual_scalar_layers[n]).distribute(x, x_global)
+            if v is not None:  # without a bias, zero vectors stay zero
+                v = cast("GlobalVector", self.virtual_vector_layers[n]).distribute(v, v_global)
+        dx, dv = self.message_passing_layers[n](x, v, topology, geometry)
+        x, v = (x + dx) / sqrt(2), dv if v is None else v + dv
+        dx, dv = self.message_update_layers[n](x, v)
+        return _State((x + dx) / sqrt(2), v + dv, x_global, v_global)
+
+    def _move(self, n: int, state: _State, topology: Topology, geometry: Geometry) -> Tensor:
+        move: Tensor = self.coord_update_layers[n if self.config.coordinate_update else 0](
+            state.x, state.v, topology, geometry
+        )
+        return move
+
+    def _aggregate(self, n: int, state: _State) -> _State:
+        """Let the global node read the sites."""
+        x, v, x_global, v_global = state
+        if v is None or x_global is None or v_global is None:
+            return state
+        x_global = cast("GlobalScalar", self.virtual_scalar_layers[n]).aggregate(x, x_global)
+        v_global = cast("GlobalVector", self.virtual_vector_layers[n]).aggregate(v, v_global)
+        return _State(x, v, x_global, v_global)
+
+    def _geometry(self, moved: Tensor, vectors: Tensor, neighbours: Tensor) -> Geometry:
+        """Return what follows displaced coordinates [B or 1, N, 3]."""
         at_senders = moved.index_select(1, neighbours.reshape(-1)).view(moved.shape[0], *neighbours.shape, 3)
         towards_sender = vectors + at_senders - moved.unsqueeze(2)
         distance = towards_sender.square().sum(dim=-1, keepdim=True).clamp(min=1e-8).sqrt()
-        return Edges(self.radial_features(distance), -towards_sender / distance, senders, neighbours)
+        return Geometry(self.radial_features(distance), -towards_sender / distance)
 
     def radial_features(self, distance: Tensor) -> Tensor:
         """Return [..., n_radial] smoothly cut Gaussians of distances [..., 1] in Å."""
