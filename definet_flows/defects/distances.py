@@ -1,0 +1,82 @@
+"""Distances between sites of a periodic supercell, to the nearest image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+
+from definet_flows.defects.host import FloatArray, Host
+from definet_flows.errors import InputError
+
+
+def minimum_image(vectors: FloatArray, lattice: FloatArray) -> FloatArray:
+    """Shortest periodic equivalents of displacement vectors.
+
+    Parameters
+    ----------
+    vectors
+        [..., 3] Å.
+    lattice
+        [3, 3] Å, rows are lattice vectors; any shape of cell, provided that it is not extremely skewed.
+
+    Returns
+    -------
+    ndarray
+        [..., 3] Å.
+    """
+    folded = vectors - np.rint(vectors @ np.linalg.inv(lattice)) @ lattice
+    # Rounding fractions finds the shortest vector of a right-angled cell only; in any other a neighbouring image can be nearer.
+    shifts = np.array(list(product((-1, 0, 1), repeat=3))) @ lattice
+    images = folded[..., None, :] + shifts
+    nearest = np.einsum("...i,...i->...", images, images).argmin(axis=-1)
+    return np.take_along_axis(images, nearest[..., None, None], axis=-2)[..., 0, :]
+
+
+def site_distances(host: Host, sites: npt.NDArray[np.int64]) -> FloatArray:
+    """[len(sites), n_sites] Å from some sites to every site of the nominal host, to the nearest image."""
+    vectors = host.nominal_positions[None] - host.nominal_positions[sites][:, None]
+    return np.linalg.norm(minimum_image(vectors, host.lattice), axis=-1)
+
+
+@dataclass(frozen=True)
+class DistanceWindow:
+    """Limits on every defect–defect distance.
+
+    Parameters
+    ----------
+    within
+        bool [n_sites, n_sites], True where a pair of sites keeps the limits; None without limits.
+    """
+
+    within: npt.NDArray[np.bool_] | None
+
+    @classmethod
+    def of(cls, host: Host, min_distance: float | None, max_distance: float | None) -> DistanceWindow:
+        """Limits in Å on a host, either of which may be None.
+
+        Raises
+        ------
+        InputError
+            If a limit is negative or not a number, or the minimum exceeds the maximum.
+        """
+        if min_distance is None and max_distance is None:
+            return cls(None)
+        low, high = min_distance or 0.0, np.inf if max_distance is None else max_distance
+        if not 0 <= low <= high:
+            raise InputError(
+                f"Distance limits {low} to {high} Å leave nothing; the minimum must be positive and below the maximum."
+            )
+        distances = np.concatenate(
+            [site_distances(host, block) for block in np.array_split(np.arange(host.n_sites), host.n_sites)]
+        )
+        return cls((distances >= low - 1e-6) & (distances <= high + 1e-6))
+
+    def allowed(self, candidates: npt.NDArray[np.int64], taken: tuple[int, ...]) -> npt.NDArray[np.int64]:
+        """Those candidate sites that are free and keep the limits to every taken site."""
+        free = candidates[~np.isin(candidates, taken)]
+        if self.within is None or not taken:
+            return free
+        return free[self.within[np.ix_(free, taken)].all(axis=1)]

@@ -1,0 +1,198 @@
+"""Which host site each atom of a user's file sits on.
+
+Only files from outside are matched; everything made here knows its site order and never needs to be.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from pymatgen.core import Lattice, Structure
+
+from definet_flows.defects.configuration import DefectConfiguration
+from definet_flows.defects.distances import minimum_image
+from definet_flows.defects.host import FloatArray, Host
+from definet_flows.defects.point_defect import VACANCY
+from definet_flows.errors import InputError
+
+_LENGTH_TOLERANCE = 0.05
+"""Relative difference of lattice lengths up to which a file still belongs to the host (strain, another functional)."""
+
+_ANGLE_TOLERANCE = 2.0
+"""Degrees."""
+
+_REACH = 0.45
+"""Largest distance of an atom from its site, as a share of the host's nearest-neighbour distance."""
+
+_MARGIN = 0.2
+"""How much farther the second-nearest site must be, as the same share."""
+
+
+class MatchError(InputError):
+    """A structure that cannot be assigned to the sites of a host."""
+
+
+@dataclass(frozen=True)
+class StructureMatch:
+    """A user's structure assigned to a host.
+
+    Parameters
+    ----------
+    host
+        The pristine supercell.
+    structure
+        The structure as given.
+    sites
+        [n_atoms] host site of each atom.
+    ideal_positions
+        [n_sites, 3] Å, the host's pristine sites in the structure's own cell and origin.
+    """
+
+    host: Host
+    structure: Structure
+    sites: npt.NDArray[np.int64]
+    ideal_positions: FloatArray
+
+    @property
+    def placement(self) -> DefectConfiguration:
+        """The configuration exactly as placed in the file, which need not be the canonical image."""
+        found = {int(site): atom.specie.symbol for site, atom in zip(self.sites, self.structure, strict=True)}
+        species = [found.get(site, VACANCY) for site in range(self.host.n_sites)]
+        changed = [(site, new) for site, new in enumerate(species) if new != self.host.species[site]]
+        if not changed:
+            raise MatchError(
+                f"The structure is the pristine {self.host.name} supercell; there is no defect to pre-relax."
+            )
+        return DefectConfiguration(self.host, tuple(changed))
+
+    def with_displacements(self, displacements: FloatArray) -> Structure:
+        """The structure, atoms in the file's order and cell, moved from the ideal sites.
+
+        Parameters
+        ----------
+        displacements
+            [n_sites, 3] Å in host site order.
+        """
+        target = (self.ideal_positions + displacements)[self.sites]
+        lattice = self.structure.lattice.matrix
+        moved = self.structure.cart_coords + minimum_image(target - self.structure.cart_coords, lattice)
+        return Structure(Lattice(lattice), self.structure.species, moved, coords_are_cartesian=True)
+
+
+def configuration_from_structure(host: Host, structure: Structure) -> DefectConfiguration:
+    """The canonical configuration that a structure shows.
+
+    Raises
+    ------
+    MatchError
+        If the cell, the atoms or their number do not fit the host, or an assignment is ambiguous.
+    """
+    return DefectConfiguration.create(host, dict(match_structure(host, structure).placement.defects))
+
+
+def match_structure(host: Host, structure: Structure) -> StructureMatch:
+    """Assign each atom of a structure to a host site, whatever the file's order, images and origin.
+
+    Parameters
+    ----------
+    host
+        The pristine supercell.
+    structure
+        Atoms of a defect supercell, relaxed or not, in the host's setting (lattice vectors in the same order).
+
+    Raises
+    ------
+    MatchError
+        If the cell, the atoms or their number do not fit the host, or an assignment is ambiguous.
+    """
+    _check_cell(host, structure)
+    if len(structure) > host.n_sites:
+        raise MatchError(
+            f"The structure has {len(structure)} atoms but {host.name} has {host.n_sites} sites; interstitials cannot be represented."
+        )
+    if not len(structure):
+        raise MatchError("The structure holds no atoms; give a CIF or POSCAR with a structure in it.")
+    pristine = _pristine_in_cell(host, structure)
+    origin = _best_origin(host, structure, pristine)
+    ideal = pristine + origin
+    for _ in range(2):  # the first guess puts one atom exactly on its site; centre all of them instead
+        sites, vectors, _ = _nearest_sites(structure, ideal)
+        ideal = ideal - np.median(vectors, axis=0)
+    return StructureMatch(host, structure, _unambiguous(host, structure, ideal), ideal)
+
+
+def _check_cell(host: Host, structure: Structure) -> None:
+    mine, theirs = Lattice(host.lattice), structure.lattice
+    n_axes = host.dimensionality
+    lengths = np.abs(np.array(theirs.abc) / np.array(mine.abc) - 1)[:n_axes]
+    angles = np.abs(np.array(theirs.angles) - np.array(mine.angles))
+    if lengths.max() > _LENGTH_TOLERANCE or angles.max() > _ANGLE_TOLERANCE:
+        raise MatchError(
+            f"The cell ({', '.join(f'{x:.3f}' for x in theirs.abc)} Å; {', '.join(f'{x:.1f}' for x in theirs.angles)}°) is not the "
+            f"{host.name} supercell ({', '.join(f'{x:.3f}' for x in mine.abc)} Å; {', '.join(f'{x:.1f}' for x in mine.angles)}°); "
+            "check --host and --supercell."
+        )
+
+
+def _pristine_in_cell(host: Host, structure: Structure) -> FloatArray:
+    """[n_sites, 3] Å, the host's sites stretched onto the structure's lattice; a slab keeps its thickness."""
+    frac_coords = host.positions @ np.linalg.inv(host.lattice)
+    if host.dimensionality == 2:
+        frac_coords[:, 2] *= np.linalg.norm(host.lattice[2]) / structure.lattice.c
+    return np.asarray(frac_coords @ structure.lattice.matrix)
+
+
+def _nearest_sites(structure: Structure, ideal: FloatArray) -> tuple[npt.NDArray[np.int64], FloatArray, FloatArray]:
+    """Nearest site [n_atoms], the vector from atom to it [n_atoms, 3] and all distances [n_atoms, n_sites], Å."""
+    lattice = structure.lattice.matrix
+    rows = [minimum_image(ideal - position, lattice) for position in structure.cart_coords]
+    vectors = np.array(rows)
+    distances = np.linalg.norm(vectors, axis=-1)
+    sites = distances.argmin(axis=1)
+    return sites, vectors[np.arange(len(sites)), sites], distances
+
+
+def _best_origin(host: Host, structure: Structure, pristine: FloatArray) -> FloatArray:
+    """Rigid shift [3] Å that leaves the fewest atoms off their species and the smallest distances; none where that is as good."""
+    on_each_sublattice = structure.cart_coords[0] - pristine[:: host.n_cells]
+    candidates = np.vstack([np.zeros(3), on_each_sublattice])
+    species = np.array(host.species)
+    symbols = np.array([site.specie.symbol for site in structure])
+
+    def cost(origin: FloatArray) -> tuple[int, float]:
+        sites, vectors, _ = _nearest_sites(structure, pristine + origin)
+        lengths = np.linalg.norm(vectors - np.median(vectors, axis=0), axis=1)
+        misfits = (species[sites] != symbols).sum() + len(sites) - len(np.unique(sites))
+        return int(misfits + (lengths > 1.0).sum()), round(float(lengths.mean()), 2)
+
+    return np.asarray(min(candidates, key=cost))
+
+
+def _unambiguous(host: Host, structure: Structure, ideal: FloatArray) -> npt.NDArray[np.int64]:
+    sites, _, distances = _nearest_sites(structure, ideal)
+    spacing = _nearest_neighbour_distance(host)
+    ordered = np.sort(distances, axis=1)
+    for atom, (nearest, second) in enumerate(ordered[:, :2]):
+        name = f"Atom {atom + 1} ({structure[atom].specie.symbol})"
+        if nearest > _REACH * spacing:
+            raise MatchError(
+                f"{name} is {nearest:.2f} Å from every site of {host.name}; interstitials and split defects are refused."
+            )
+        if second - nearest < _MARGIN * spacing:
+            raise MatchError(
+                f"{name} lies between two sites of {host.name} ({nearest:.2f} and {second:.2f} Å); which is ambiguous."
+            )
+    doubled = [int(site) for site in np.unique(sites) if (sites == site).sum() > 1]
+    if doubled:
+        atoms = ", ".join(str(atom + 1) for atom in np.flatnonzero(sites == doubled[0]))
+        raise MatchError(f"Atoms {atoms} share site {doubled[0]} of {host.name}; split defects are refused.")
+    return sites
+
+
+def _nearest_neighbour_distance(host: Host) -> float:
+    vectors = minimum_image(host.nominal_positions - host.nominal_positions[0], host.lattice)
+    distances = np.linalg.norm(vectors, axis=1)
+    lattice_vectors = np.linalg.norm(host.unit_cell.lattice.matrix, axis=1)
+    return float(min(distances[1:].min(initial=np.inf), lattice_vectors.min()))

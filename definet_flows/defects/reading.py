@@ -1,0 +1,100 @@
+"""Structures from files and databases, checked before anything is built on them."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from pymatgen.core import Structure
+
+from definet_flows.errors import InputError
+
+_SMALLEST_DISTANCE = 0.5
+"""Å, atoms closer than this are the same atom written twice."""
+
+
+def read_structure(path: str | Path) -> Structure:
+    """Read a structure file of any format pymatgen or ASE knows (CIF, POSCAR, vasprun.xml, extxyz, ...).
+
+    Raises
+    ------
+    InputError
+        If the file is missing, empty, unreadable or holds no atoms.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise InputError(f"There is no structure file {file}; check the path.")
+    if file.stat().st_size == 0:
+        raise InputError(f"{file} is empty; give a CIF or POSCAR with a structure in it.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # parsers warn of rounded coordinates and missing labels, which are checked below
+            structure = _read_xyz(file) if file.suffix in {".xyz", ".extxyz"} else Structure.from_file(file)
+    # A parser meets a damaged file with whatever error it happens to hit.
+    except Exception as error:
+        raise InputError(
+            f"{file} cannot be read as a structure ({type(error).__name__}: {error}); give a CIF or POSCAR."
+        ) from error
+    if len(structure) == 0:
+        raise InputError(f"{file} holds no atoms; give a CIF or POSCAR with a structure in it.")
+    return structure
+
+
+def _read_xyz(file: Path) -> Structure:
+    from ase.io import read
+    from pymatgen.io.ase import AseAtomsAdaptor
+
+    return Structure.from_sites(AseAtomsAdaptor.get_structure(read(file, index=0)).sites)  # type: ignore[arg-type]
+
+
+def checked_unit_cell(structure: Structure) -> Structure:
+    """A plain copy (elements and coordinates only) of an ordered structure without overlapping atoms.
+
+    Raises
+    ------
+    InputError
+        If the structure is empty, disordered, not finite, or atoms overlap.
+    """
+    if len(structure) == 0:
+        raise InputError("The structure holds no atoms; give a CIF or POSCAR with a structure in it.")
+    if not structure.is_ordered:
+        raise InputError("The structure has partially occupied sites; give one with a single element on each site.")
+    if not np.isfinite(structure.frac_coords).all():
+        raise InputError("The structure has coordinates that are not finite numbers; check the file.")
+    symbols = [
+        site.specie.element.symbol if hasattr(site.specie, "element") else site.specie.symbol for site in structure
+    ]
+    plain = Structure(structure.lattice, symbols, structure.frac_coords % 1.0)
+    distances = plain.distance_matrix + np.where(np.eye(len(plain)), np.inf, 0.0)
+    if distances.min() < _SMALLEST_DISTANCE:
+        i, j = np.unravel_index(int(distances.argmin()), distances.shape)
+        raise InputError(
+            f"Atoms {i + 1} and {j + 1} overlap ({distances.min():.2f} Å apart); remove the duplicate from the structure."
+        )
+    return plain
+
+
+def structure_from_mp(material_id: str) -> Structure:
+    """A structure from the Materials Project.
+
+    Raises
+    ------
+    InputError
+        If ``mp-api`` is not installed, no key is set, or the service refuses.
+    """
+    try:
+        from mp_api.client import MPRester
+    except ImportError as error:
+        raise InputError(
+            "Materials Project ids need the package mp-api: pip install mp-api, and set MP_API_KEY."
+        ) from error
+    try:
+        with MPRester() as rester:
+            structure = rester.get_structure_by_material_id(material_id)
+    # The client raises many kinds (no key, unknown id, no network), each with a message of its own.
+    except Exception as error:
+        raise InputError(f"The Materials Project gave no structure for {material_id}: {error}") from error
+    return structure
