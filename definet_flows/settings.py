@@ -9,8 +9,10 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from definet_flows.errors import InputError
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -42,10 +44,17 @@ def settings() -> Settings:
 
     Raises
     ------
-    pydantic.ValidationError
+    InputError
         If an environment variable holds a value of the wrong kind.
     """
-    return Settings()
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        variable = f"DEFINET_FLOWS_{first['loc'][0]}".upper()
+        raise InputError(
+            f"The environment variable {variable} is unusable ({first['msg']}); change or unset it."
+        ) from error
 
 
 def models_directory() -> Path:

@@ -22,17 +22,17 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 RANK = {
     "errors": 0,
-    "settings": 0,
-    "defects": 1,
-    "definet": 2,
-    "engines": 2,
-    "records": 3,
-    "training": 4,
-    "jobs": 5,
-    "flows": 6,
-    "launch": 7,
-    "analysis": 8,
-    "cli": 9,
+    "settings": 1,
+    "defects": 2,
+    "definet": 3,
+    "engines": 3,
+    "records": 4,
+    "training": 5,
+    "jobs": 6,
+    "flows": 7,
+    "launch": 8,
+    "analysis": 9,
+    "cli": 10,
 }
 # Rooms kept narrower than their rank allows.
 ONLY = {"analysis": {"errors", "settings", "defects", "records"}}
