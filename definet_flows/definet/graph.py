@@ -77,8 +77,8 @@ class HostGraph:
         counts = np.bincount(edges.i, minlength=len(positions))
         if not counts.all():
             raise InputError(
-                f"site {int(np.argmin(counts))} of the host has no complete neighbour shell within {radius} Å and "
-                f"{max_neighbours} neighbours; use a larger radius or a larger cap"
+                f"Site {int(np.argmin(counts))} of the host has no complete neighbour shell within {radius} Å and "
+                f"{max_neighbours} neighbours; use a larger radius or a larger cap."
             )
         return _padded(positions, lattice, edges, counts)
 

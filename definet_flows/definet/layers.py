@@ -178,7 +178,7 @@ class CoordinateUpdate(nn.Module):
         """Return the displacement [B, N, 3] in Å."""
         gate = self.defect_proj(topology.marker_rows) if self.marker_gate else None
         sent = gather_senders(self.x_proj(x), gate, topology)
-        along_edges = self.coord_mlp(sent * self.edge_proj(geometry.radial))  # [B, N, K, 1]
+        along_edges: Tensor = self.coord_mlp(sent * self.edge_proj(geometry.radial))  # [B, N, K, 1]
         # A padding edge has a zero unit vector, so what the biases put on it does not count.
         from_edges = (geometry.unit.transpose(-1, -2) @ along_edges).squeeze(-1)
         from_vectors: Tensor = self.lin_vec2coord(v).squeeze(-1)

@@ -1,0 +1,101 @@
+"""What a checkpoint says about itself: where its labels came from, what it has seen, how good it is."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from definet_flows import __version__
+
+if TYPE_CHECKING:
+    from definet_flows.defects import DefectConfiguration
+    from definet_flows.definet.network import DefiNetConfig
+
+Exposure = Literal["same_size", "other_size", "new"]
+"""What a checkpoint has seen of a defect cluster in training: at this size, at another size, or nothing."""
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()
+
+
+class ModelCard(BaseModel):
+    """The provenance of a checkpoint; the guard and the pre-relaxer read their limits from it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1, description="Name of the checkpoint")
+    hosts: tuple[str, ...] = Field(description="Hosts it was trained on")
+    elements: tuple[str, ...] = Field(min_length=1, description="Element symbols it was trained on, dopants included")
+    teacher: str = Field(description="What produced the labels: a potential or a DFT level of theory")
+    label_source: str = Field(
+        default="", description="Where the labels come from: a data set or the campaign that made them"
+    )
+    training_hash: str = Field(default="", description="Content hash of the training set")
+    cluster_ids: tuple[str, ...] = Field(default=(), description="Cluster ids of the training configurations")
+    configuration_ids: tuple[str, ...] = Field(
+        default=(), description="Ids or placement ids of the training configurations"
+    )
+    training_sizes: tuple[str, ...] = Field(default=(), description="Supercells trained on, such as 4x4x1")
+    metrics: dict[str, float] = Field(default_factory=dict, description="Held-out metrics; a name ends in its unit")
+    max_displacement_trained: float = Field(
+        gt=0, description="Å; largest displacement of an atom in the training labels"
+    )
+    displacement_quantiles: dict[str, float] = Field(
+        default_factory=dict, description="Å; quantile of the atomic displacements in the training labels"
+    )
+    limits: tuple[str, ...] = Field(default=(), description="What it must not be used for, one sentence each")
+    licence: str = Field(default="MIT", description="Licence of the weights")
+    code_version: str = Field(default=__version__, description="Version of definet-flows that trained it")
+    created: str = Field(default_factory=_today, description="Date it was made, ISO 8601")
+
+    @cached_property
+    def _seen_configurations(self) -> frozenset[str]:
+        return frozenset(self.configuration_ids)
+
+    @cached_property
+    def _seen_clusters(self) -> frozenset[str]:
+        return frozenset(self.cluster_ids)
+
+    def exposure(self, configuration: DefectConfiguration) -> Exposure:
+        """Return whether training saw this placement, only its cluster in another supercell, or neither.
+
+        Without a cluster id (an ambiguous shortest image) only the placement itself can have been seen.
+        """
+        if self._seen_configurations & {configuration.id, configuration.placement_id}:
+            return "same_size"
+        return "other_size" if configuration.cluster_id in self._seen_clusters else "new"
+
+
+def render_card(card: ModelCard, config: DefiNetConfig, content_hash: str, n_parameters: int) -> str:
+    """Return MODEL_CARD.md, for people; the program reads config.json."""
+    facts = {
+        "Content hash": f"`{content_hash}`",
+        "Hosts": ", ".join(card.hosts),
+        "Elements": ", ".join(card.elements),
+        "Teacher": card.teacher,
+        "Labels": card.label_source,
+        "Training set hash": f"`{card.training_hash}`" if card.training_hash else "",
+        "Training supercells": ", ".join(card.training_sizes),
+        "Training configurations": f"{len(card.configuration_ids)} in {len(card.cluster_ids)} clusters",
+        "Largest training displacement": f"{card.max_displacement_trained:.3f} Å",
+        "Network": f"{config.n_layers} layers of {config.features} channels, {n_parameters:,} parameters",
+        "Licence": card.licence,
+        "Made": f"{card.created} with definet-flows {card.code_version}",
+    }
+    lines = [f"# {card.name}", "", *(f"- **{title}:** {fact}" for title, fact in facts.items() if fact)]
+    lines += _table("Held-out metrics", ("metric", "value"), card.metrics)
+    lines += _table("Displacements in the training labels", ("quantile", "Å"), card.displacement_quantiles)
+    if card.limits:
+        lines += ["", "## Limits", "", *(f"- {limit}" for limit in card.limits)]
+    return "\n".join(lines) + "\n"
+
+
+def _table(title: str, header: tuple[str, str], rows: dict[str, float]) -> list[str]:
+    if not rows:
+        return []
+    body = [f"| {name} | {value:.4g} |" for name, value in rows.items()]
+    return ["", f"## {title}", "", f"| {header[0]} | {header[1]} |", "| --- | ---: |", *body]
