@@ -107,3 +107,30 @@ def site_permutations(operations: tuple[UnitCellOperation, ...], grid: CellGrid)
             blocks.append(images.reshape(n_cells, -1).astype(np.int32))
     # A mirror through a planar layer moves no site; one copy of each permutation is enough.
     return np.unique(np.concatenate(blocks), axis=0)
+
+
+def symmetrised(
+    displacements: npt.NDArray[np.float64], unit_cell: Structure, operations: tuple[UnitCellOperation, ...]
+) -> npt.NDArray[np.float64]:
+    """Average displacements of the unit cell's sites over its symmetry and remove their mean.
+
+    Parameters
+    ----------
+    displacements
+        [n_unit_sites, 3] Å.
+    unit_cell
+        Gives the lattice.
+    operations
+        Its space group.
+
+    Returns
+    -------
+    ndarray
+        [n_unit_sites, 3] Å, unchanged by every operation.
+    """
+    frac = displacements @ np.linalg.inv(unit_cell.lattice.matrix)
+    total = np.zeros_like(frac)
+    for operation in operations:
+        total[operation.sites] += frac @ operation.rotation.T
+    average = total / len(operations)
+    return np.asarray((average - average.mean(axis=0)) @ unit_cell.lattice.matrix)

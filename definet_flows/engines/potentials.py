@@ -1,0 +1,83 @@
+"""ML potentials by name and ASE calculators by import path, loaded once per process."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import json
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from definet_flows.errors import InputError
+
+if TYPE_CHECKING:
+    from ase.calculators.calculator import Calculator
+
+_NAMED: dict[str, tuple[str, dict[str, Any], str]] = {
+    "CHGNet": ("chgnet.model.dynamics.CHGNetCalculator", {"on_isolated_atoms": "ignore"}, "use_device"),
+    "7net-0": ("sevenn.calculator.SevenNetCalculator", {"model": "7net-0"}, "device"),
+    "7net-l3i5": ("sevenn.calculator.SevenNetCalculator", {"model": "7net-l3i5"}, "device"),
+}
+"""Name to (import path, arguments, name of the device argument). The weights come inside the packages."""
+
+
+def load_potential(potential: str, arguments: dict[str, Any], device: str) -> Calculator:
+    """The calculator of a potential, the same object at every call within a process.
+
+    Parameters
+    ----------
+    potential
+        ``CHGNet``, ``7net-0``, ``7net-l3i5``, or the import path of any ASE calculator class.
+    arguments
+        Keyword arguments of the calculator class.
+    device
+        ``cpu`` or ``cuda``; given to the named potentials only.
+
+    Raises
+    ------
+    InputError
+        If the package is not installed, the path names no class, or its arguments do not fit.
+    """
+    return _load(potential, json.dumps(arguments, sort_keys=True), device)
+
+
+@lru_cache(maxsize=2)
+def _load(potential: str, arguments: str, device: str) -> Calculator:
+    path, defaults, device_argument = _NAMED.get(potential, (potential, {}, ""))
+    keywords = {**defaults, **json.loads(arguments)}
+    if device_argument:
+        keywords[device_argument] = device
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # CHGNet announces its device on every start
+            calculator: Calculator = _import_class(potential, path)(**keywords)
+    except TypeError as error:
+        raise InputError(f"Potential {potential} does not take the arguments {keywords}: {error}.") from error
+    return calculator
+
+
+def _import_class(potential: str, path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    if not module:
+        raise InputError(f"There is no potential '{potential}'; choose {', '.join(_NAMED)}, or the import path of an ASE calculator.")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except ImportError as error:
+        package = module.partition(".")[0]
+        raise InputError(f"Potential {potential} needs the package {package}: pip install {package} ({error}).") from error
+    except AttributeError as error:
+        raise InputError(f"Module {module} has no calculator {name}; check the import path in the engine settings.") from error
+
+
+def potential_version(potential: str) -> str:
+    """Package and version of a potential, with ASE's, for the record."""
+    package = _NAMED.get(potential, (potential,))[0].partition(".")[0]
+    return ", ".join(f"{name} {_version(name)}" for name in dict.fromkeys((package, "ase")))
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"
