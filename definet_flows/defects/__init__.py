@@ -11,6 +11,7 @@ from definet_flows.defects.interop import (
     write_extxyz,
     write_structure,
 )
+from definet_flows.defects.listing import read_configurations, write_configurations
 from definet_flows.defects.matching import MatchError, configuration_from_structure
 from definet_flows.defects.point_defect import PointDefect, Recipe
 from definet_flows.defects.presets import (
@@ -39,9 +40,11 @@ __all__ = [
     "enumerate_configurations",
     "high_density",
     "low_density_recipes",
+    "read_configurations",
     "read_structure",
     "sample_configurations",
     "to_defect_entry",
+    "write_configurations",
     "write_extxyz",
     "write_structure",
 ]

@@ -1,0 +1,58 @@
+"""Lists of configurations as JSON lines, one configuration a line, readable without this package."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from definet_flows.defects.configuration import DefectConfiguration
+from definet_flows.defects.host import Host
+from definet_flows.errors import InputError
+
+
+def write_configurations(configurations: Iterable[DefectConfiguration], path: str | Path) -> Path:
+    """Write configurations as JSON lines, read back by `read_configurations`.
+
+    Each line holds ``supercell``, ``label``, ``defects`` ([[site, species], ...]), ``cluster_id`` and ``placement_id``.
+    """
+    lines = [
+        json.dumps(
+            {
+                "supercell": [list(row) for row in configuration.host.supercell_matrix],
+                "label": configuration.label,
+                "defects": configuration.content,
+                "cluster_id": configuration.cluster_id,
+                "placement_id": configuration.placement_id,
+            }
+        )
+        for configuration in configurations
+    ]
+    Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return Path(path)
+
+
+def read_configurations(path: str | Path, host: Host) -> list[DefectConfiguration]:
+    """Read configurations written by `write_configurations` onto a host's crystal, each in its own supercell.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or a line is malformed.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise InputError(f"There is no configuration file {file}; check the path.")
+    found = []
+    supercells: dict[str, Host] = {}
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            entry = json.loads(line)
+            key = json.dumps(entry["supercell"])
+            defects = {int(site): str(species) for site, species in entry["defects"]}
+        except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{file}, line {number} is not a configuration ({error!r}).") from error
+        if key not in supercells:
+            supercells[key] = host.with_supercell(entry["supercell"])
+        found.append(DefectConfiguration.create(supercells[key], defects))
+    return found

@@ -1,0 +1,1 @@
+"""Labels, splits, the one training entry point and evaluation."""
