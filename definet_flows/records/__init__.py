@@ -1,0 +1,32 @@
+"""What is kept of a campaign: typed documents in a maggma store, and what is read out of them."""
+
+from definet_flows.records.documents import (
+    CampaignRecord,
+    PredictionRecord,
+    RelaxationRecord,
+    RunFigures,
+    SavingsRecord,
+)
+from definet_flows.records.errors import StoreContentError, StoreError, StoreInUseError
+from definet_flows.records.keys import prediction_key, relaxation_key, savings_key
+from definet_flows.records.savings import COARSE_FORCE, build_savings, steps_to
+from definet_flows.records.store import RecordStore, open_store
+
+__all__ = [
+    "COARSE_FORCE",
+    "CampaignRecord",
+    "PredictionRecord",
+    "RecordStore",
+    "RelaxationRecord",
+    "RunFigures",
+    "SavingsRecord",
+    "StoreContentError",
+    "StoreError",
+    "StoreInUseError",
+    "build_savings",
+    "open_store",
+    "prediction_key",
+    "relaxation_key",
+    "savings_key",
+    "steps_to",
+]

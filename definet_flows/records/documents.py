@@ -1,0 +1,233 @@
+"""The documents a results store holds, each field with its unit."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+import definet_flows
+
+SCHEMA_VERSION = 1
+
+Start = Literal["unrelaxed", "prerelaxed"]
+State = Literal["converged", "unconverged", "failed"]
+Kind = Literal["defect", "pristine"]
+Exposure = Literal["same_size", "other_size", "new"]
+Sites = list[tuple[float, float, float]]
+
+
+def utc_now() -> str:
+    """The present moment as ISO 8601 text in UTC, to the microsecond."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+class StoredDocument(BaseModel):
+    """What every document in a results store says about itself."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: str = Field(description="Content key, hexadecimal; a store holds one document of a class per key")
+    schema_version: int = Field(default=SCHEMA_VERSION, description="Version of these fields")
+    code_version: str = Field(default=definet_flows.__version__, description="Version of definet-flows that wrote this")
+    last_updated: str = Field(default_factory=utc_now, description="When this was written, ISO 8601, UTC")
+
+
+class HostSummary(BaseModel):
+    """The pristine supercell in short; the whole host lies in the campaign's record under its fingerprint."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(description="Name of the host, such as MoS2")
+    family: str = Field(description="The infinite crystal, the same for all its supercells")
+    fingerprint: str = Field(description="Content hash of the nominal unit cell and supercell matrix")
+    supercell_matrix: tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]] = Field(
+        description="Rows are the supercell's lattice vectors in those of the unit cell"
+    )
+    n_sites: int = Field(description="Number of sites in the pristine supercell")
+
+
+class ConfigurationSummary(StoredDocument):
+    """Which defect configuration a document is about."""
+
+    campaign: str = Field(description="Name of the campaign that wrote this first")
+    configuration_id: str = Field(
+        description="Content id of the configuration; of the empty one for a pristine supercell"
+    )
+    cluster_id: str | None = Field(description="Id of the defect cluster whatever the supercell; None where ambiguous")
+    defects: list[tuple[int, str]] = Field(description="Changed sites as [site index, new species or Vac]")
+    host: HostSummary = Field(description="The pristine supercell")
+    label: str = Field(description="Defects by name, such as V_Mo+V_S; 'pristine' where nothing changed")
+    n_defects: int = Field(description="Number of changed sites")
+    concentration: float = Field(description="Changed sites per site of the supercell")
+    multiplicity: int = Field(description="Number of equivalent placements in the supercell, this one included")
+    charge: int = Field(default=0, description="Total charge of the cell in elementary charges")
+
+
+class EngineSummary(BaseModel):
+    """The engine that relaxed, with all that decides its result."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(description="Name of the engine, such as forcefield")
+    version: str | None = Field(description="Version of the engine or potential")
+    physics: dict[str, Any] = Field(description="Settings that decide the result")
+    physics_hash: str = Field(description="Content hash of the physics settings")
+    execution: dict[str, Any] = Field(description="Settings that decide only where and how fast it ran; never hashed")
+
+
+class RelaxationRecord(ConfigurationSummary):
+    """One relaxation of one configuration from one start, whether it converged or not."""
+
+    kind: Kind = Field(
+        default="defect", description="A defect configuration, or the pristine supercell as energy reference"
+    )
+    start: Start = Field(description="Coordinates it started from: the pristine ones, or the network's prediction")
+    state: State = Field(description="converged, unconverged at the step limit, or failed")
+    reason: str | None = Field(default=None, description="Why it did not converge; None where it did")
+    ionic_steps: int | None = Field(
+        description="Force evaluations, the first included; None where a lost run told none"
+    )
+    electronic_steps: int | None = Field(description="Electronic steps over all ionic steps; None where there are none")
+    max_force_history: list[float] = Field(
+        description="Largest force on any atom at each force evaluation, eV/Å; ends early where a run diverged"
+    )
+    max_force: float | None = Field(description="Largest force on any atom at the end, eV/Å")
+    energy: float | None = Field(description="Energy of the cell at the end, eV")
+    total_moment: float | None = Field(description="Total magnetic moment of the cell at the end, Bohr magnetons")
+    wall_seconds: float = Field(description="Wall time of the relaxation, lost attempts included, s")
+    cores: int = Field(description="Processor cores it held")
+    core_hours: float = Field(description="Wall time times cores, core-hours")
+    positions: Sites | None = Field(
+        description="[n_sites, 3] final Cartesian coordinates in host site order, vacancy placeholders included, Å"
+    )
+    engine: EngineSummary = Field(description="The engine and its settings")
+    checkpoint_hash: str | None = Field(
+        default=None, description="Content hash of the checkpoint; None for the unrelaxed start"
+    )
+    guard_hash: str | None = Field(
+        default=None, description="Hash of the guard's settings; None for the unrelaxed start"
+    )
+    exposure: Exposure | None = Field(
+        default=None, description="Whether training saw this cluster at the same size, at another, or not (new)"
+    )
+    prerelax_seconds: float = Field(default=0.0, description="Wall time of the prediction this started from, s")
+
+
+class PredictionRecord(ConfigurationSummary):
+    """The network's coordinates for one configuration, with the guard's verdict on them."""
+
+    checkpoint: str = Field(description="Name of the checkpoint")
+    checkpoint_hash: str = Field(description="Content hash of the checkpoint")
+    guard_hash: str = Field(description="Hash of the guard's settings; 'none' where the guard is off")
+    reference_hash: str = Field(
+        description="Physics hash of the engine that relaxed the pristine cell; '' where none did"
+    )
+    positions: Sites | None = Field(
+        description="[n_sites, 3] predicted Cartesian coordinates in host site order, Å; None where none could be made"
+    )
+    passed: bool = Field(description="Whether the guard lets a relaxation start from this")
+    reasons: list[str] = Field(description="Why the guard refused it")
+    max_displacement: float | None = Field(description="Largest predicted displacement of an atom, Å")
+    exposure: Exposure = Field(
+        description="Whether training saw this cluster at the same size, at another, or not (new)"
+    )
+    seconds: float = Field(description="Wall time of the prediction, this one's share of its batch, s")
+    cores: int = Field(default=1, description="Processor cores (or one GPU) it held")
+
+
+class RunFigures(BaseModel):
+    """One run of a pair, in figures."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: str = Field(description="Key of its relaxation record")
+    state: State = Field(description="converged, unconverged or failed")
+    reason: str | None = Field(description="Why it did not converge")
+    ionic_steps: int | None = Field(
+        description="Force evaluations, the first included; None where a lost run told none"
+    )
+    electronic_steps: int | None = Field(description="Electronic steps over all ionic steps")
+    steps_to_coarse: int | None = Field(
+        description="Force evaluations until the largest force was first below 0.05 eV/Å; None where it never was"
+    )
+    max_force: float | None = Field(description="Largest force on any atom at the end, eV/Å")
+    energy: float | None = Field(description="Energy of the cell at the end, eV")
+    total_moment: float | None = Field(description="Total magnetic moment of the cell at the end, Bohr magnetons")
+    wall_seconds: float = Field(description="Wall time, s")
+    core_hours: float = Field(description="Core-hours")
+
+
+class SavingsRecord(ConfigurationSummary):
+    """What starting one configuration from the prediction saved or cost, against its own unrelaxed start."""
+
+    engine_name: str = Field(description="Name of the engine that ran both")
+    physics_hash: str = Field(description="Physics hash shared by both runs")
+    checkpoint: str = Field(description="Name of the checkpoint")
+    checkpoint_hash: str = Field(description="Content hash of the checkpoint")
+    guard_hash: str = Field(description="Hash of the guard's settings")
+    exposure: Exposure = Field(
+        description="Whether training saw this cluster at the same size, at another, or not (new)"
+    )
+    guard_passed: bool = Field(description="Whether the guard let the prediction through")
+    guard_reasons: list[str] = Field(description="Why the guard refused it")
+    fallback: bool = Field(description="The prediction was refused, so both starts are the one unrelaxed run")
+    max_displacement: float | None = Field(description="Largest predicted displacement of an atom, Å")
+    unrelaxed: RunFigures = Field(description="The run from the unrelaxed start (the baseline)")
+    prerelaxed: RunFigures = Field(description="The run from the prediction; the baseline itself after a fallback")
+    pair_state: Literal["both_converged", "prerelaxed_lost", "unrelaxed_lost", "both_lost"] = Field(
+        description="Which of the runs did not converge"
+    )
+    steps_saved: int | None = Field(
+        description="Baseline minus prerelaxed ionic steps. Where only the prerelaxed run was lost, minus its steps, for "
+        "the baseline has to be run as well; None where the baseline was lost or the steps are unknown"
+    )
+    steps_saved_fraction: float | None = Field(description="Steps saved over the baseline's ionic steps")
+    core_hours_saved: float | None = Field(description="As steps_saved, in core-hours, the prediction not yet charged")
+    prerelax_core_hours: float = Field(description="Core-hours of the prediction")
+    net_core_hours_saved: float | None = Field(description="Core-hours saved less those of the prediction")
+    same_minimum: bool | None = Field(
+        description="Both runs ended in the same minimum; None where either did not converge"
+    )
+    largest_distance: float | None = Field(
+        description="Largest distance of an atom between the two ends, rigid translation removed, minimum image, Å"
+    )
+    energy_difference: float | None = Field(description="Energy of the prerelaxed end minus that of the unrelaxed, eV")
+    moment_difference: float | None = Field(
+        description="Difference of the total moments, Bohr magnetons; None without spin"
+    )
+    lower_start: Literal["unrelaxed", "prerelaxed", "equal"] | None = Field(
+        description="Which start ended lower in energy by more than the tolerance; None where either did not converge"
+    )
+
+
+class ModelSummary(BaseModel):
+    """The checkpoint and guard a campaign pre-relaxes with."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    checkpoint: str = Field(description="Name of the checkpoint")
+    checkpoint_hash: str = Field(description="Content hash of the checkpoint")
+    guard_hash: str = Field(description="Hash of the guard's settings; 'none' where the guard is off")
+
+
+class CampaignRecord(StoredDocument):
+    """A campaign: whose results a store holds, and the hosts needed to rebuild every structure in it."""
+
+    name: str = Field(description="Name of the campaign")
+    content_hash: str = Field(description="Content hash of the campaign file's settings, changed by every edit")
+    settings: dict[str, Any] = Field(description="The campaign file as it was last run")
+    hosts: dict[str, dict[str, Any]] = Field(
+        description="Each pristine supercell by fingerprint, engine-relaxed positions included"
+    )
+    engine_name: str = Field(description="Name of the engine")
+    physics: dict[str, Any] = Field(description="The engine's settings that decide results")
+    physics_hash: str = Field(description="Content hash of these")
+    model: ModelSummary | None = Field(description="The network; None where nothing is pre-relaxed")
+    configuration_ids: list[str] = Field(
+        default_factory=list, description="Ids of the configurations planned, in order"
+    )
+    baseline_ids: list[str] = Field(
+        default_factory=list, description="Ids of those drawn to be relaxed from both starts"
+    )

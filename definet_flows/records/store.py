@@ -1,0 +1,270 @@
+"""The results store: typed documents over five maggma stores, on a laptop's disk or in MongoDB alike."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from maggma.core import Store
+from maggma.stores import MemoryStore
+from pydantic import ValidationError
+
+from definet_flows.defects import DefectConfiguration, Host
+from definet_flows.records.documents import (
+    SCHEMA_VERSION,
+    CampaignRecord,
+    ConfigurationSummary,
+    PredictionRecord,
+    RelaxationRecord,
+    SavingsRecord,
+    StoredDocument,
+)
+from definet_flows.records.embedded import EmbeddedStore
+from definet_flows.records.errors import StoreContentError, StoreError
+from definet_flows.records.lock import StoreLock
+
+STORE_FOLDER = "store"
+LOCK_FILE = "lock"
+COLLECTIONS = ("campaigns", "relaxations", "predictions", "savings", "arrays")
+_ARRAY_BATCH = 500
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+Document = TypeVar("Document", bound=StoredDocument)
+Located = TypeVar("Located", RelaxationRecord, PredictionRecord)
+Criteria = dict[str, Any]
+
+
+class RecordStore:
+    """Campaigns, relaxations, predictions and savings, each document found by its key.
+
+    Coordinates lie in a collection of their own, so that a query over figures reads no arrays.
+
+    Parameters
+    ----------
+    open_collection
+        Gives the maggma store of a collection by its name (one of `COLLECTIONS`); its key field is ``key``.
+    location
+        What error messages call this store.
+    lock
+        Held from `connect` to `close` where there may be one writer only.
+    """
+
+    def __init__(
+        self, open_collection: Callable[[str], Store], location: str = "memory", lock: StoreLock | None = None
+    ) -> None:
+        self.location = location
+        self.stores = {name: open_collection(name) for name in COLLECTIONS}
+        self._lock = lock
+        self._host = cache(self._find_host)
+
+    @classmethod
+    def in_memory(cls) -> RecordStore:
+        """An empty store that lives as long as the process."""
+        return cls(lambda name: MemoryStore(name, key="key"))
+
+    def connect(self) -> Self:
+        """Open every collection.
+
+        Raises
+        ------
+        StoreInUseError
+            If another process writes to it.
+        """
+        with self._clear_errors():
+            if self._lock is not None:
+                self._lock.acquire()
+            for store in self.stores.values():
+                store.connect()
+        return self
+
+    def close(self) -> None:
+        """Close every collection and let others write."""
+        for store in self.stores.values():
+            store.close()  # type: ignore[no-untyped-call]
+        if self._lock is not None:
+            self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self.connect()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def add_relaxations(self, records: Iterable[RelaxationRecord]) -> None:
+        """Write relaxations; one with the key of an earlier one replaces it.
+
+        Raises
+        ------
+        StoreError
+            If the disk is full or cannot be written.
+        """
+        self._add_with_positions("relaxations", list(records))
+
+    def add_predictions(self, records: Iterable[PredictionRecord]) -> None:
+        """Write predictions; one with the key of an earlier one replaces it."""
+        self._add_with_positions("predictions", list(records))
+
+    def put_campaign(self, record: CampaignRecord) -> None:
+        """Write what is known of a campaign, in place of what was known before."""
+        self._write("campaigns", [record.model_dump(mode="json")])
+        self._host.cache_clear()
+
+    def put_savings(self, records: Iterable[SavingsRecord]) -> None:
+        """Write savings; one with the key of an earlier one replaces it."""
+        self._write("savings", [record.model_dump(mode="json") for record in records])
+
+    def relaxations(self, criteria: Criteria | None = None, *, positions: bool = False) -> Iterator[RelaxationRecord]:
+        """Relaxations that fit MongoDB criteria, in no particular order.
+
+        Parameters
+        ----------
+        criteria
+            For example ``{"label": "V_S", "state": "converged"}``; all by default.
+        positions
+            Read the coordinates too; otherwise ``positions`` is None.
+        """
+        return self._read_located("relaxations", RelaxationRecord, criteria, positions=positions)
+
+    def predictions(self, criteria: Criteria | None = None, *, positions: bool = False) -> Iterator[PredictionRecord]:
+        """Predictions that fit MongoDB criteria, in no particular order; arguments as for `relaxations`."""
+        return self._read_located("predictions", PredictionRecord, criteria, positions=positions)
+
+    def savings(self, criteria: Criteria | None = None) -> Iterator[SavingsRecord]:
+        """Savings written by `put_savings` that fit MongoDB criteria."""
+        return self._read("savings", SavingsRecord, criteria)
+
+    def campaigns(self, criteria: Criteria | None = None) -> list[CampaignRecord]:
+        """The campaigns that fit MongoDB criteria, by name."""
+        return sorted(self._read("campaigns", CampaignRecord, criteria), key=lambda record: record.name)
+
+    def positions(self, keys: Iterable[str]) -> dict[str, list[list[float]]]:
+        """Coordinates [n_sites][3] in Å of relaxations and predictions, by key; without those that have none."""
+        with self._clear_errors():
+            found = self.stores["arrays"].query({"key": {"$in": list(keys)}})
+            return {content["key"]: content["positions"] for content in found}
+
+    def host(self, fingerprint: str) -> Host:
+        """The pristine supercell of a fingerprint, engine-relaxed positions included.
+
+        Raises
+        ------
+        StoreContentError
+            If no campaign in the store has it.
+        """
+        return self._host(fingerprint)
+
+    def configuration(self, record: ConfigurationSummary) -> DefectConfiguration:
+        """Rebuild the configuration that a record is about (without defects for a pristine supercell)."""
+        return DefectConfiguration(self.host(record.host.fingerprint), tuple(record.defects))
+
+    def _find_host(self, fingerprint: str) -> Host:
+        for campaign in self.campaigns():
+            if fingerprint in campaign.hosts:
+                return Host.from_dict(campaign.hosts[fingerprint])
+        raise StoreContentError(f"No campaign in {self.location} has the host {fingerprint}.")
+
+    def _add_with_positions(self, collection: str, records: list[Located]) -> None:
+        """Arrays first: a record that can be found always has its coordinates."""
+        arrays = [{"key": record.key, "positions": record.positions} for record in records if record.positions]
+        if arrays:
+            self._write("arrays", arrays)
+        self._write(collection, [record.model_dump(mode="json", exclude={"positions"}) for record in records])
+
+    def _write(self, collection: str, documents: list[dict[str, Any]]) -> None:
+        if documents:
+            with self._clear_errors():
+                self.stores[collection].update(documents)
+
+    def _read(self, collection: str, kind: type[Document], criteria: Criteria | None) -> Iterator[Document]:
+        with self._clear_errors():
+            for content in self.stores[collection].query(criteria or {}):
+                yield self._parsed(kind, content)
+
+    def _read_located(
+        self, collection: str, kind: type[Located], criteria: Criteria | None, *, positions: bool
+    ) -> Iterator[Located]:
+        with self._clear_errors():
+            batch: list[dict[str, Any]] = []
+            for content in self.stores[collection].query(criteria or {}):
+                batch.append(content)
+                if len(batch) == _ARRAY_BATCH:
+                    yield from self._located(kind, batch, positions=positions)
+                    batch = []
+            yield from self._located(kind, batch, positions=positions)
+
+    def _located(self, kind: type[Located], batch: list[dict[str, Any]], *, positions: bool) -> Iterator[Located]:
+        found = self.positions(content["key"] for content in batch) if positions else {}
+        for content in batch:
+            yield self._parsed(kind, {**content, "positions": found.get(content["key"])})
+
+    def _parsed(self, kind: type[Document], content: dict[str, Any]) -> Document:
+        fields = {name: field for name, field in content.items() if name != "_id"}
+        try:
+            return kind.model_validate(fields)
+        except ValidationError as error:
+            version = fields.get("schema_version")
+            cure = (
+                "install the version of definet-flows that wrote it"
+                if version != SCHEMA_VERSION
+                else "it was changed by something else than definet-flows"
+            )
+            raise StoreContentError(
+                f"Document {fields.get('key')} in {self.location} is not a {kind.__name__} of schema version "
+                f"{SCHEMA_VERSION} (it says {version}; {error.errors()[0]['msg']}): {cure}."
+            ) from error
+
+    @contextlib.contextmanager
+    def _clear_errors(self) -> Iterator[None]:
+        """Say in one sentence what a disk or database error means and what to do."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise _explained(self.location, str(error), full="full" in str(error)) from error
+        except OSError as error:
+            raise _explained(self.location, error.strerror or str(error), full=error.errno in _DISK_FULL) from error
+
+
+def _explained(location: str, why: str, *, full: bool) -> StoreError:
+    if full:
+        return StoreError(f"The disk that holds {location} is full: free some space, then the same command goes on.")
+    return StoreError(
+        f"The results in {location} cannot be read or written ({why}): check the disk and the permissions there, "
+        "then the same command goes on."
+    )
+
+
+def open_store(directory: str | Path, *, read_only: bool = False) -> RecordStore:
+    """Open the embedded results store of a campaign directory.
+
+    Parameters
+    ----------
+    directory
+        The campaign directory; the store lies in its folder ``store``, made if absent.
+    read_only
+        Take no lock and change nothing, so that results can be looked at while a campaign runs.
+
+    Returns
+    -------
+    RecordStore
+        Connected; close it, or use it in a ``with`` statement.
+
+    Raises
+    ------
+    StoreInUseError
+        If another process writes to it.
+    StoreContentError
+        If it is opened to read and there is none.
+    """
+    folder = Path(directory) / STORE_FOLDER
+    if read_only and not folder.is_dir():
+        raise StoreContentError(f"{directory} holds no results; run a campaign with --dir {directory} first.")
+    lock = None if read_only else StoreLock(folder / LOCK_FILE)
+    store = RecordStore(
+        lambda name: EmbeddedStore(name, str(folder), read_only=read_only), location=str(directory), lock=lock
+    )
+    return store.connect()
