@@ -111,7 +111,7 @@ def _write(match: StructureMatch, prediction: Prediction, target: Path, file_for
     structure.to(filename=str(target), fmt=file_format.value)
 
 
-def _outcome(file: Path, prediction: Prediction, target: Path) -> dict[str, str | float]:
+def _outcome(file: Path, prediction: Prediction, target: Path) -> dict[str, str | float | None]:
     passed = prediction.verdict.passed
     return {
         "file": str(file),

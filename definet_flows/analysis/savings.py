@@ -1,0 +1,116 @@
+"""How the two runs of one configuration are counted against each other.
+
+The rules, the same for tables and figures:
+
+- steps are force evaluations until the largest force is below the threshold, the first included;
+- a prediction that the guard refused saves nothing: both starts are the one unrelaxed run;
+- where only the prerelaxed run was lost (failed, or never below the threshold), its steps were spent in vain and the
+  unrelaxed run is needed as well, so both are charged to it;
+- where the unrelaxed run was lost there is nothing to save against: the pair stays in the count with a saving of zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from definet_flows.records.documents import RunFigures, SavingsRecord
+
+
+class Threshold(StrEnum):
+    """When a relaxation counts as done."""
+
+    COARSE = "coarse"
+    ENGINE = "engine"
+
+
+class Outcome(StrEnum):
+    """What became of a pair; all but the first are losers, and stay in every mean."""
+
+    SAME_MINIMUM = "same minimum"
+    OTHER_MINIMUM = "another minimum"
+    FALLBACK = "refused by the guard"
+    PRERELAXED_FAILED = "prerelaxed run failed"
+    PRERELAXED_UNCONVERGED = "prerelaxed run did not converge"
+    UNRELAXED_LOST = "unrelaxed run did not converge"
+
+
+@dataclass(frozen=True)
+class CountedPair:
+    """One configuration relaxed from both starts, as it enters tables and figures.
+
+    Parameters
+    ----------
+    configuration_id, label, exposure
+        As in its savings record.
+    outcome
+        What became of it.
+    unrelaxed_steps, prerelaxed_steps
+        Force evaluations charged to either start.
+    unrelaxed_core_hours, prerelaxed_core_hours
+        Core-hours charged to either start for the whole relaxation, the prediction's own included.
+    """
+
+    configuration_id: str
+    label: str
+    exposure: str
+    outcome: Outcome
+    unrelaxed_steps: int
+    prerelaxed_steps: int
+    unrelaxed_core_hours: float
+    prerelaxed_core_hours: float
+
+    @property
+    def same_minimum(self) -> bool:
+        """Whether both starts ended in the same minimum; after a fallback they are one run, a lost run proves nothing."""
+        return self.outcome in {Outcome.SAME_MINIMUM, Outcome.FALLBACK}
+
+
+def counted_pairs(records: Iterable[SavingsRecord], threshold: Threshold = Threshold.ENGINE) -> list[CountedPair]:
+    """Count every pair at one threshold, by the rules above.
+
+    Parameters
+    ----------
+    records
+        Savings records of one campaign.
+    threshold
+        ``coarse`` is 0.05 eV/Å; ``engine`` is the force at which the engine stops.
+    """
+    return [_counted(record, threshold) for record in records]
+
+
+def _counted(record: SavingsRecord, threshold: Threshold) -> CountedPair:
+    unrelaxed, prerelaxed = record.unrelaxed, record.prerelaxed
+    baseline, steps = _steps_to(unrelaxed, threshold), _steps_to(prerelaxed, threshold)
+    core_hours, cost = unrelaxed.core_hours, record.prerelax_core_hours
+    if unrelaxed.state != "converged":
+        cost += core_hours
+    elif prerelaxed.state != "converged":
+        cost += core_hours + prerelaxed.core_hours
+    else:
+        cost += prerelaxed.core_hours
+    if baseline is None:
+        baseline = steps = unrelaxed.ionic_steps if steps is None else steps
+    elif steps is None:
+        steps = baseline + prerelaxed.ionic_steps
+    return CountedPair(
+        record.configuration_id, record.label, record.exposure, _outcome(record), baseline, steps, core_hours, cost
+    )
+
+
+def _steps_to(run: RunFigures, threshold: Threshold) -> int | None:
+    if threshold is Threshold.COARSE:
+        return run.steps_to_coarse
+    return run.ionic_steps if run.state == "converged" else None
+
+
+def _outcome(record: SavingsRecord) -> Outcome:
+    if record.unrelaxed.state != "converged":
+        return Outcome.UNRELAXED_LOST
+    if record.fallback:
+        return Outcome.FALLBACK
+    if record.prerelaxed.state != "converged":
+        failed = record.prerelaxed.state == "failed"
+        return Outcome.PRERELAXED_FAILED if failed else Outcome.PRERELAXED_UNCONVERGED
+    return Outcome.SAME_MINIMUM if record.same_minimum else Outcome.OTHER_MINIMUM

@@ -1,0 +1,158 @@
+"""The savings table: one row for what training has seen of the defect clusters, and one for each force threshold."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from definet_flows.analysis.savings import CountedPair, Outcome, Threshold, counted_pairs
+from definet_flows.records.documents import SavingsRecord
+
+EXPOSURES = {
+    "same_size": "seen at the same size",
+    "other_size": "seen at another size",
+    "new": "new",
+}
+"""How reports name what training has seen of a defect cluster."""
+
+ALL = "all"
+RESAMPLES = 2000
+CONFIDENCE = 0.95
+
+Steps = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SavingsRow:
+    """Savings of the pairs that share an exposure, at one threshold.
+
+    Parameters
+    ----------
+    clusters
+        What training has seen of these pairs' defect clusters.
+    threshold
+        Largest force at which a relaxation counts as done, eV/Å.
+    pairs
+        Configurations relaxed from both starts, losers included.
+    median_unrelaxed, median_prerelaxed, total_unrelaxed, total_prerelaxed
+        Ionic steps.
+    reduction_of_medians, reduction_of_totals
+        Share of the steps saved, 1 for all of them; negative where more were needed.
+    medians_interval, totals_interval
+        95 % confidence intervals of these, from resampling pairs; None for a single pair.
+    same_minimum
+        Pairs whose two starts provably ended in the same minimum; a fallback did, a lost run proves nothing.
+    other_minimum, fallback, failed, unconverged, baseline_lost
+        Pairs that ended in different minima, were refused by the guard, lost their prerelaxed run to an error or to the step
+        limit, or lost their unrelaxed run.
+    core_hours_unrelaxed, core_hours_prerelaxed
+        Core-hours of the whole relaxations, predictions included, whatever the threshold.
+    """
+
+    clusters: str
+    threshold: float
+    pairs: int
+    median_unrelaxed: float
+    median_prerelaxed: float
+    total_unrelaxed: int
+    total_prerelaxed: int
+    reduction_of_medians: float
+    reduction_of_totals: float
+    medians_interval: tuple[float, float] | None
+    totals_interval: tuple[float, float] | None
+    same_minimum: int
+    other_minimum: int
+    fallback: int
+    failed: int
+    unconverged: int
+    baseline_lost: int
+    core_hours_unrelaxed: float
+    core_hours_prerelaxed: float
+
+    @property
+    def same_minimum_share(self) -> float:
+        """Share of all pairs, losers included."""
+        return self.same_minimum / self.pairs
+
+
+def savings_table(
+    records: Iterable[SavingsRecord], thresholds: dict[Threshold, float], seed: int = 0
+) -> list[SavingsRow]:
+    """Summarise savings, losers in the denominator.
+
+    Parameters
+    ----------
+    records
+        Savings records of one campaign.
+    thresholds
+        Force in eV/Å of each threshold to report.
+    seed
+        Of the resampling behind the confidence intervals.
+
+    Returns
+    -------
+    list of SavingsRow
+        In the order of EXPOSURES, then ``all`` where there are several; exposures without pairs are left out.
+    """
+    listed = list(records)
+    present = [exposure for exposure in EXPOSURES if any(record.exposure == exposure for record in listed)]
+    rows = []
+    for name in [*present, ALL] if len(present) > 1 else present:
+        for threshold, force in thresholds.items():
+            pairs = [pair for pair in counted_pairs(listed, threshold) if name in {pair.exposure, ALL}]
+            rows.append(_row(EXPOSURES.get(name, name), force, pairs, seed))
+    return rows
+
+
+def _row(clusters: str, threshold: float, pairs: Sequence[CountedPair], seed: int) -> SavingsRow:
+    steps = np.array([(pair.unrelaxed_steps, pair.prerelaxed_steps) for pair in pairs], dtype=float)  # [n_pairs, 2]
+    outcomes = Counter(pair.outcome for pair in pairs)
+    medians, totals = np.median(steps, axis=0), steps.sum(axis=0)
+    medians_interval, totals_interval = _intervals(steps, seed)
+    return SavingsRow(
+        clusters=clusters,
+        threshold=threshold,
+        pairs=len(pairs),
+        median_unrelaxed=float(medians[0]),
+        median_prerelaxed=float(medians[1]),
+        total_unrelaxed=int(totals[0]),
+        total_prerelaxed=int(totals[1]),
+        reduction_of_medians=_reduction(medians),
+        reduction_of_totals=_reduction(totals),
+        medians_interval=medians_interval,
+        totals_interval=totals_interval,
+        same_minimum=sum(pair.same_minimum for pair in pairs),
+        other_minimum=outcomes[Outcome.OTHER_MINIMUM],
+        fallback=outcomes[Outcome.FALLBACK],
+        failed=outcomes[Outcome.PRERELAXED_FAILED],
+        unconverged=outcomes[Outcome.PRERELAXED_UNCONVERGED],
+        baseline_lost=outcomes[Outcome.UNRELAXED_LOST],
+        core_hours_unrelaxed=sum(pair.unrelaxed_core_hours for pair in pairs),
+        core_hours_prerelaxed=sum(pair.prerelaxed_core_hours for pair in pairs),
+    )
+
+
+def _reduction(steps: Steps) -> float:
+    """Share saved of [unrelaxed, prerelaxed] steps; every run evaluates the forces at least once."""
+    return float(1 - steps[1] / max(steps[0], 1.0))
+
+
+def _intervals(steps: Steps, seed: int) -> tuple[tuple[float, float] | None, tuple[float, float] | None]:
+    """Percentile bootstrap over pairs of the two reductions."""
+    n_pairs = len(steps)
+    if n_pairs < 2:
+        return None, None
+    drawn = steps[np.random.default_rng(seed).integers(n_pairs, size=(RESAMPLES, n_pairs))]  # [n_resamples, n_pairs, 2]
+    return _percentiles(np.median(drawn, axis=1)), _percentiles(drawn.sum(axis=1))
+
+
+def _percentiles(resampled: Steps) -> tuple[float, float]:
+    """Interval of the reduction over resamples [n_resamples, 2]."""
+    reductions = 1 - resampled[:, 1] / np.maximum(resampled[:, 0], 1.0)
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(reductions, [tail, 1 - tail])
+    return float(low), float(high)

@@ -1,0 +1,124 @@
+"""``report``: what a campaign saved, as a table and a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from definet_flows.cli.output import show_json, show_table, writable_file
+from definet_flows.cli.records import AsJson, Directory
+from definet_flows.errors import InputError
+
+if TYPE_CHECKING:
+    from definet_flows.analysis import SavingsRow
+    from definet_flows.analysis.savings import Threshold
+    from definet_flows.records.documents import CampaignRecord
+    from definet_flows.records.store import RecordStore
+
+FIGURE_FILE = "ionic_steps.png"
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command("report", epilog="Example: definet-flows report demo-run")(report)
+
+
+def report(
+    directory: Directory,
+    figure: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE.png", help="The figure; by default in DIR.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a campaign saved, losers counted, and draw the ionic steps from both starts."""
+    from definet_flows.analysis import counted_pairs, savings_table
+    from definet_flows.analysis.figures import plot_ionic_steps
+    from definet_flows.records.store import open_store
+
+    with open_store(directory, read_only=True) as store:
+        campaign = _campaign(store, directory)
+        savings = list(store.savings())
+    thresholds = _thresholds(campaign)
+    rows = savings_table(savings, thresholds)
+    panels = {force: counted_pairs(savings, threshold) for threshold, force in thresholds.items()}
+    path = writable_file(figure or directory / FIGURE_FILE)
+    plot_ionic_steps(panels, path, title=_title(campaign))
+    if as_json:
+        show_json({"campaign": campaign.name, "figure": str(path), "rows": [asdict(row) for row in rows]})
+        return
+    _show_savings(rows, _title(campaign))
+    typer.echo(f"Figure: {path}")
+
+
+def _show_savings(rows: Sequence[SavingsRow], title: str) -> None:
+    columns = (
+        "clusters",
+        "pairs",
+        "to eV/Å",
+        "median steps",
+        "fewer",
+        "total steps",
+        "fewer [95 % CI]",
+        "same minimum",
+    )
+    lines = [
+        (
+            row.clusters,
+            str(row.pairs),
+            f"{row.threshold:g}",
+            f"{row.median_unrelaxed:g} → {row.median_prerelaxed:g}",
+            f"{row.reduction_of_medians:.0%}",
+            f"{row.total_unrelaxed} → {row.total_prerelaxed}",
+            f"{row.reduction_of_totals:.0%}{_interval(row.totals_interval)}",
+            f"{row.same_minimum} of {row.pairs}",
+        )
+        for row in rows
+    ]
+    show_table(columns, lines, title)
+    whole = {row.clusters: row for row in rows}
+    for row in whole.values():
+        typer.echo(f"  {row.clusters}: {_losers(row)}")
+        typer.echo(
+            f"    core-hours {row.core_hours_unrelaxed:.3f} → {row.core_hours_prerelaxed:.3f}, predictions included"
+        )
+
+
+def _losers(row: SavingsRow) -> str:
+    counts = {
+        "in another minimum": row.other_minimum,
+        "refused by the guard": row.fallback,
+        "prerelaxed runs failed": row.failed,
+        "prerelaxed runs unconverged": row.unconverged,
+        "unrelaxed runs lost": row.baseline_lost,
+    }
+    return "losers, all counted above: " + ", ".join(f"{number} {name}" for name, number in counts.items())
+
+
+def _interval(interval: tuple[float, float] | None) -> str:
+    return "" if interval is None else f" [{100 * interval[0]:.0f}, {100 * interval[1]:.0f}]"
+
+
+def _title(campaign: CampaignRecord) -> str:
+    checkpoint = campaign.model.checkpoint if campaign.model else "no model"
+    potential = campaign.physics.get("potential", "")
+    return f"{campaign.name}: {checkpoint}, {campaign.engine_name} {potential}".rstrip()
+
+
+def _campaign(store: RecordStore, directory: Path) -> CampaignRecord:
+    campaigns = store.campaigns()
+    if not campaigns:
+        raise InputError(f"{directory} holds no campaign yet; run one with --dir {directory} first.")
+    return campaigns[-1]
+
+
+def _thresholds(campaign: CampaignRecord) -> dict[Threshold, float]:
+    from definet_flows.analysis.savings import Threshold
+    from definet_flows.records.extract import COARSE_THRESHOLD
+
+    engine = float(campaign.physics.get("force_threshold", 0.01))
+    coarse = {Threshold.COARSE: COARSE_THRESHOLD} if engine < COARSE_THRESHOLD else {}
+    return {**coarse, Threshold.ENGINE: engine}
