@@ -39,7 +39,9 @@ class Relaxation(BaseModel):
 class Engine(Protocol):
     """What a relaxation needs from an engine; each engine is one pydantic settings model that implements it."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Name of the engine."""
 
     @property
     def physics(self) -> dict[str, Any]:
@@ -53,7 +55,7 @@ class Engine(Protocol):
     def execution(self) -> dict[str, Any]:
         """Settings that change only where and how fast it runs."""
 
-    def relax_host(self, host: Host) -> Host:
+    def relaxed_host(self, host: Host) -> Host:
         """The host with the pristine positions this engine prefers, recorded as its reference."""
 
     def relax(self, configuration: DefectConfiguration, start_positions: FloatArray | None = None) -> Relaxation:
