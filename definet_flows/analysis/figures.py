@@ -83,7 +83,7 @@ def _draw_panel(ax: Axes, pairs: Sequence[CountedPair], threshold: float) -> Non
     size = float(np.clip(600 / len(ordered), 4, 26))
     ax.vlines(position, prerelaxed, unrelaxed, color=GREY, linewidth=0.6, alpha=0.6, zorder=1)
     ax.scatter(position, unrelaxed, s=size, color=VERMILLION, marker="o", label="unrelaxed start", zorder=2)
-    ax.scatter(position, prerelaxed, s=size, color=BLUE, marker="^", label="pre-relaxed start", zorder=3)
+    ax.scatter(position, prerelaxed, s=size, color=BLUE, marker="^", label="prerelaxed start", zorder=3)
     for outcome, marker in LOSER_MARKERS.items():
         lost = np.array([pair.outcome is outcome for pair in ordered])
         if lost.any():
@@ -113,11 +113,11 @@ def _draw_medians(ax: Axes, unrelaxed: float, prerelaxed: float) -> None:
             f"median {median:g}",
             (1, median),
             xycoords=("axes fraction", "data"),
-            xytext=(0, 2),
+            xytext=(4, 0),
             textcoords="offset points",
             color=colour,
             fontsize=8,
-            ha="right",
+            va="center",
         )
 
 

@@ -91,9 +91,9 @@ def _counted(record: SavingsRecord, threshold: Threshold) -> CountedPair:
     else:
         cost += prerelaxed.core_hours
     if baseline is None:
-        baseline = steps = unrelaxed.ionic_steps if steps is None else steps
+        baseline = steps = _spent(unrelaxed) if steps is None else steps
     elif steps is None:
-        steps = baseline + prerelaxed.ionic_steps
+        steps = baseline + _spent(prerelaxed)
     return CountedPair(
         record.configuration_id, record.label, record.exposure, _outcome(record), baseline, steps, core_hours, cost
     )
@@ -103,6 +103,11 @@ def _steps_to(run: RunFigures, threshold: Threshold) -> int | None:
     if threshold is Threshold.COARSE:
         return run.steps_to_coarse
     return run.ionic_steps if run.state == "converged" else None
+
+
+def _spent(run: RunFigures) -> int:
+    """Force evaluations of a lost run; one that was killed left no count."""
+    return run.ionic_steps or 0
 
 
 def _outcome(record: SavingsRecord) -> Outcome:

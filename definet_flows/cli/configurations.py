@@ -176,11 +176,14 @@ def _write(host: Host, configurations: Iterable[DefectConfiguration], output: Pa
 
 
 def _line(configuration: DefectConfiguration) -> dict[str, Any]:
+    """What `defects.read_configurations` reads, and what a person wants to know beside it."""
     return {
         "id": configuration.id,
         "label": configuration.label,
         "multiplicity": configuration.multiplicity,
         "cluster_id": configuration.cluster_id,
+        "placement_id": configuration.placement_id,
+        "supercell": [list(row) for row in configuration.host.supercell_matrix],
         **configuration.to_dict(),
     }
 

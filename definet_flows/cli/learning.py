@@ -1,5 +1,118 @@
+"""``models``, ``train`` and ``evaluate``: checkpoints, how they are made and how good they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
 import typer
+
+from definet_flows.cli.output import show_json, show_table
+from definet_flows.errors import InputError
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+models = typer.Typer(no_args_is_help=True, help="List the checkpoints at hand, or show one's model card.")
 
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
+    models.command("list", epilog="Example: definet-flows models list")(list_models)
+    models.command("show", epilog="Example: definet-flows models show definet-mos2-chgnet")(show_model)
+    app.add_typer(models, name="models", epilog="Example: definet-flows models list")
+    app.command("train", epilog="Example: definet-flows train train.yaml -o models/mine --resume")(train)
+    example = "Example: definet-flows evaluate definet-mos2-chgnet labels.safetensors --json"
+    app.command("evaluate", epilog=example)(evaluate)
+
+
+def list_models(as_json: AsJson = False) -> None:
+    """List your own and the shipped checkpoints."""
+    from definet_flows.definet import list_checkpoints
+
+    rows = [_listed(name, folder) for name, folder in list_checkpoints().items()]
+    if as_json:
+        show_json(rows)
+    elif rows:
+        show_table(list(rows[0]), [tuple(row.values()) for row in rows])
+    else:
+        typer.echo("No checkpoint is installed; train one, or name a folder of them in DEFINET_FLOWS_MODELS_DIR.")
+
+
+def show_model(
+    name: Annotated[str, typer.Argument(metavar="NAME|DIR", help="A checkpoint's name or folder.")],
+    as_json: AsJson = False,
+) -> None:
+    """Check that a checkpoint is whole, and show its model card."""
+    from definet_flows.definet import load_checkpoint
+    from definet_flows.definet.card import render_card
+
+    checkpoint = load_checkpoint(name)
+    if as_json:
+        card = checkpoint.card.model_dump(mode="json")
+        show_json(
+            {
+                "content_hash": checkpoint.content_hash,
+                "network": checkpoint.config.model_dump(mode="json"),
+                "card": card,
+            }
+        )
+        return
+    n_parameters = sum(parameter.numel() for parameter in checkpoint.model.parameters())
+    typer.echo(render_card(checkpoint.card, checkpoint.config, checkpoint.content_hash, n_parameters))
+
+
+def train(
+    config: Annotated[Path, typer.Argument(metavar="TRAIN.yaml", help="The training file.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder of the checkpoint to make.")],
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted training stopped.")] = False,
+) -> None:
+    """Train a checkpoint on labels from an engine."""
+    from definet_flows import training
+
+    _show_metrics(training.train(config, output, resume=resume))
+    typer.echo(f"Checkpoint: {output}")
+
+
+def evaluate(
+    checkpoint: Annotated[str, typer.Argument(metavar="NAME|DIR", help="A checkpoint's name or folder.")],
+    dataset: Annotated[Path, typer.Argument(metavar="LABELS", help="Label set, or a campaign's directory.")],
+    as_json: AsJson = False,
+) -> None:
+    """Measure a checkpoint's coordinate errors on labels, beside those of doing nothing."""
+    from definet_flows import training
+
+    metrics = training.evaluate(checkpoint, dataset)
+    if as_json:
+        show_json(metrics)
+    else:
+        _show_metrics(metrics)
+
+
+def _listed(name: str, folder: Path) -> dict[str, Any]:
+    from definet_flows.definet import load_checkpoint
+
+    try:
+        checkpoint = load_checkpoint(folder)
+    except InputError as error:
+        # One damaged folder must not hide the others.
+        return {
+            "name": name,
+            "hosts": "",
+            "elements": "",
+            "teacher": f"unusable: {error}",
+            "hash": "",
+            "folder": str(folder),
+        }
+    card = checkpoint.card
+    return {
+        "name": name,
+        "hosts": ", ".join(card.hosts),
+        "elements": ", ".join(card.elements),
+        "teacher": card.teacher,
+        "hash": checkpoint.content_hash,
+        "folder": str(folder),
+    }
+
+
+def _show_metrics(metrics: dict[str, Any]) -> None:
+    show_table(("metric", "value"), list(metrics.items()))

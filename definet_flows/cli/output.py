@@ -41,7 +41,11 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in shown:
         table.add_row(*[_cell(value) for value in row])
-    Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL, highlight=False).print(table)
+    console = Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL, highlight=False)
+    # Rich ends the program itself when a pipe is closed, so what it draws is written out here.
+    with console.capture() as drawing:
+        console.print(table)
+    typer.echo(drawing.get(), nl=False)
 
 
 def show_json(content: Any) -> None:

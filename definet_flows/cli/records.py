@@ -96,8 +96,18 @@ def results(
 
 def _records(store: RecordStore, kind: Kind, criteria: dict[str, Any]) -> Iterable[StoredDocument]:
     if kind is Kind.SAVINGS:
-        return store.savings(criteria)
+        return _savings(store, criteria)
     return store.predictions(criteria) if kind is Kind.PREDICTIONS else store.relaxations(criteria)
+
+
+def _savings(store: RecordStore, criteria: dict[str, Any]) -> list[StoredDocument]:
+    """Savings as of now, which the store itself need not hold while its campaign runs."""
+    from definet_flows.records.savings import build_savings
+    from definet_flows.records.store import RecordStore as Records
+
+    with Records.in_memory() as paired:
+        paired.put_savings(build_savings(store))
+        return list(paired.savings(criteria))
 
 
 def _order(record: StoredDocument) -> tuple[str, ...]:

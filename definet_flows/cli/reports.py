@@ -37,11 +37,12 @@ def report(
     """Show what a campaign saved, losers counted, and draw the ionic steps from both starts."""
     from definet_flows.analysis import counted_pairs, savings_table
     from definet_flows.analysis.figures import plot_ionic_steps
+    from definet_flows.records.savings import build_savings
     from definet_flows.records.store import open_store
 
     with open_store(directory, read_only=True) as store:
         campaign = _campaign(store, directory)
-        savings = list(store.savings())
+        savings = build_savings(store)
     thresholds = _thresholds(campaign)
     rows = savings_table(savings, thresholds)
     panels = {force: counted_pairs(savings, threshold) for threshold, force in thresholds.items()}
@@ -117,8 +118,8 @@ def _campaign(store: RecordStore, directory: Path) -> CampaignRecord:
 
 def _thresholds(campaign: CampaignRecord) -> dict[Threshold, float]:
     from definet_flows.analysis.savings import Threshold
-    from definet_flows.records.extract import COARSE_THRESHOLD
+    from definet_flows.records.savings import COARSE_FORCE
 
     engine = float(campaign.physics.get("force_threshold", 0.01))
-    coarse = {Threshold.COARSE: COARSE_THRESHOLD} if engine < COARSE_THRESHOLD else {}
+    coarse = {Threshold.COARSE: COARSE_FORCE} if engine < COARSE_FORCE else {}
     return {**coarse, Threshold.ENGINE: engine}
