@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from definet_flows import __version__
 
@@ -16,6 +15,9 @@ if TYPE_CHECKING:
 
 Exposure = Literal["same_size", "other_size", "new"]
 """What a checkpoint has seen of a defect cluster in training: at this size, at another size, or nothing."""
+
+Ids = Annotated[frozenset[str], PlainSerializer(sorted, return_type=list[str])]
+"""A set that is written in order, so that the same card gives the same file."""
 
 
 def _today() -> str:
@@ -35,9 +37,9 @@ class ModelCard(BaseModel):
         default="", description="Where the labels come from: a data set or the campaign that made them"
     )
     training_hash: str = Field(default="", description="Content hash of the training set")
-    cluster_ids: tuple[str, ...] = Field(default=(), description="Cluster ids of the training configurations")
-    configuration_ids: tuple[str, ...] = Field(
-        default=(), description="Ids or placement ids of the training configurations"
+    cluster_ids: Ids = Field(default=frozenset(), description="Cluster ids of the training configurations")
+    configuration_ids: Ids = Field(
+        default=frozenset(), description="Ids or placement ids of the training configurations"
     )
     training_sizes: tuple[str, ...] = Field(default=(), description="Supercells trained on, such as 4x4x1")
     metrics: dict[str, float] = Field(default_factory=dict, description="Held-out metrics; a name ends in its unit")
@@ -52,22 +54,14 @@ class ModelCard(BaseModel):
     code_version: str = Field(default=__version__, description="Version of definet-flows that trained it")
     created: str = Field(default_factory=_today, description="Date it was made, ISO 8601")
 
-    @cached_property
-    def _seen_configurations(self) -> frozenset[str]:
-        return frozenset(self.configuration_ids)
-
-    @cached_property
-    def _seen_clusters(self) -> frozenset[str]:
-        return frozenset(self.cluster_ids)
-
     def exposure(self, configuration: DefectConfiguration) -> Exposure:
         """Return whether training saw this placement, only its cluster in another supercell, or neither.
 
         Without a cluster id (an ambiguous shortest image) only the placement itself can have been seen.
         """
-        if self._seen_configurations & {configuration.id, configuration.placement_id}:
+        if self.configuration_ids & {configuration.id, configuration.placement_id}:
             return "same_size"
-        return "other_size" if configuration.cluster_id in self._seen_clusters else "new"
+        return "other_size" if configuration.cluster_id in self.cluster_ids else "new"
 
 
 def render_card(card: ModelCard, config: DefiNetConfig, content_hash: str, n_parameters: int) -> str:

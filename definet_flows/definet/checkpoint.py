@@ -188,7 +188,8 @@ def _validated(kind: type[_Model], content: Mapping[str, Any], key: str, folder:
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
     try:
-        return load_file(path)
+        # Cloned, because tensors lie unaligned in the file and a matrix product's last bits depend on alignment.
+        return {name: tensor.clone() for name, tensor in load_file(path).items()}
     except FileNotFoundError:
         raise CheckpointError(f"{path.parent} is not a checkpoint: it has no {path.name}.") from None
     except (SafetensorError, OSError) as error:
