@@ -1,0 +1,181 @@
+"""Whatever a user hands over that cannot be used gets one clear sentence and exit code 2."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+from pymatgen.core import Lattice, Structure
+
+from definet_flows.defects import DefectConfiguration, Host, read_structure
+
+ENUMERATE = ("enumerate", "--host", "MoS2", "--supercell", 4, 4, 1, "--vacuum", 15)
+PRERELAX = ("prerelax", "--host", "MoS2", "--supercell", 4, 4, 1, "--vacuum", 15)
+
+
+@pytest.fixture
+def refused(shell):
+    """Run a real process that must end with exit code 2 and one sentence that says these words."""
+
+    def check(*arguments, saying):
+        reply = shell(*arguments)
+        assert reply.returncode == 2, reply.stderr
+        assert "Traceback" not in reply.stderr
+        for word in (saying,) if isinstance(saying, str) else saying:
+            assert word in reply.stderr
+        return reply
+
+    return check
+
+
+@pytest.fixture
+def vacancy_file(tmp_path):
+    path = tmp_path / "vacancy.cif"
+    host = Host.from_preset("MoS2", (4, 4, 1), vacuum=15)
+    DefectConfiguration(host, ((20, "Vac"),)).structure().to(filename=str(path))
+    return path
+
+
+def test_an_unreadable_structure_file(refused, tmp_path):
+    path = tmp_path / "broken.cif"
+    path.write_text("this is no structure\n")
+    sentence = refused(
+        "enumerate", "--host", path, "--supercell", 2, 2, 1, "--recipe", "V_S", saying="broken.cif"
+    ).stderr
+    assert sentence.startswith("Error: ")
+
+
+def test_an_empty_structure_file(refused, tmp_path):
+    path = tmp_path / "empty.cif"
+    path.touch()
+    refused("enumerate", "--host", path, "--supercell", 2, 2, 1, "--recipe", "V_S", saying=("empty.cif", "empty"))
+
+
+def test_a_missing_structure_file(refused, tmp_path):
+    refused("enumerate", "--host", tmp_path / "no.cif", "--supercell", 2, 2, 1, "--recipe", "V_S", saying="no.cif")
+
+
+def test_overlapping_atoms(refused, tmp_path):
+    path = tmp_path / "overlap.vasp"
+    Structure(Lattice.cubic(4), ["Mg", "Mg", "O"], [[0, 0, 0], [0.01, 0, 0], [0.5, 0.5, 0.5]]).to(
+        filename=str(path), fmt="poscar"
+    )
+    refused("enumerate", "--host", path, "--supercell", 2, 2, 2, "--recipe", "V_O", saying="overlap")
+
+
+def test_a_host_without_a_supercell(refused, tmp_path):
+    path = tmp_path / "bulk.vasp"
+    Structure(Lattice.cubic(4.2), ["Mg", "O"], [[0, 0, 0], [0.5, 0.5, 0.5]]).to(filename=str(path), fmt="poscar")
+    refused("enumerate", "--host", path, "--recipe", "V_O", saying="--supercell")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "saying"),
+    [
+        ((*ENUMERATE, "--recipe", "V_Xx"), "Xx"),
+        ((*ENUMERATE, "--recipe", "V_Se"), "Se"),
+        ((*ENUMERATE, "--recipe", "V-S"), "V-S"),
+        ((*ENUMERATE, "--recipe", "S_i"), "S_i"),
+        ((*ENUMERATE, "--recipe", "+".join(["V_Mo"] * 17)), ("17", "16")),
+        ((*ENUMERATE,), "--recipe"),
+        ((*ENUMERATE, "--preset", "low-densty"), "low-density"),
+        ((*ENUMERATE, "--recipe", "V_S", "--min-distance", -1), "Distance limits"),
+        ((*ENUMERATE, "--recipe", "V_S", "--count-only", "--max-distance", 3), "--count-only"),
+        (("enumerate", "--host", "MoS3", "--recipe", "V_S"), "MoS2, WSe2"),
+        (("enumerate", "--host", "hBN", "--supercell", 0, 4, 1, "--recipe", "V_B"), "upercell"),
+        (("enumerate", "--host", "hBN", "--supercell", 1.5, 4, 1, "--recipe", "V_B"), "--supercell"),
+        (("enumerate", "--host", "hBN", "--supercell-matrix", "1 1 0 1 1 0 0 0 1", "--recipe", "V_B"), "singular"),
+        (("enumerate", "--host", "hBN", "--supercell-matrix", "1.5 1 0 0 1 0 0 0 1", "--recipe", "V_B"), "integer"),
+        (("enumerate", "--host", "hBN", "--supercell-matrix", "1 1 0", "--recipe", "V_B"), "nine"),
+        (("sample", "--host", "MoS2", "--vacuum", 15), "--preset high-density"),
+        (("sample", "--host", "MoS2", "--substitute", "Mo:W", "--concentration", 0.05), "Mo=W,Vac"),
+        (("sample", "--host", "MoS2", "--preset", "high-density", "--concentration", 0.9), "concentration"),
+        (("enumerate", "--host", "GaSe", "--preset", "low-density"), "low-density"),
+    ],
+    ids=lambda value: None if isinstance(value, str) else " ".join(map(str, value))[-40:],
+)
+def test_hosts_and_recipes_that_make_no_sense(invoke, arguments, saying):
+    reply = invoke(*arguments)
+    assert reply.exit_code == 2, reply.output
+    for word in (saying,) if isinstance(saying, str) else saying:
+        assert word in reply.stderr
+
+
+def test_a_structure_of_another_cell_is_refused_by_name(refused, vacancy_file, tiny_checkpoint, tmp_path):
+    wrong_size = ("prerelax", "--host", "MoS2", "--supercell", 5, 5, 1, "--vacuum", 15, "--model", tiny_checkpoint)
+    refused(*wrong_size, vacancy_file, "-o", tmp_path / "out", saying=("vacancy.cif", "--supercell"))
+
+
+def test_a_pristine_structure_has_nothing_to_prerelax(refused, tiny_checkpoint, tmp_path):
+    path = tmp_path / "pristine.cif"
+    Host.from_preset("MoS2", (4, 4, 1), vacuum=15).structure.to(filename=str(path))
+    refused(*PRERELAX, "--model", tiny_checkpoint, path, "-o", tmp_path / "out", saying=("pristine.cif", "no defect"))
+
+
+def test_an_ambiguous_match_is_refused_by_name(refused, vacancy_file, tiny_checkpoint, tmp_path):
+    structure = read_structure(vacancy_file)
+    structure.append("S", structure.cart_coords[0] + [1.0, 0.6, 1.0], coords_are_cartesian=True)
+    path = tmp_path / "interstitial.cif"
+    structure.to(filename=str(path))
+    refused(*PRERELAX, "--model", tiny_checkpoint, path, "-o", tmp_path / "out", saying="interstitial.cif")
+
+
+def test_a_checkpoint_that_is_not_there(refused, vacancy_file, tmp_path):
+    refused(*PRERELAX, "--model", "definet-nothing", vacancy_file, "-o", tmp_path / "out", saying="definet-nothing")
+
+
+@pytest.mark.parametrize("command", ["prerelax", "models show"])
+@pytest.mark.parametrize("damage", ["truncated", "tampered", "no weights"])
+def test_a_damaged_checkpoint(invoke, vacancy_file, tiny_checkpoint, tmp_path, command, damage):
+    folder = tmp_path / "damaged"
+    shutil.copytree(tiny_checkpoint, folder)
+    weights = folder / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    if damage == "truncated":
+        weights.write_bytes(content[:-100])
+    elif damage == "tampered":
+        content[-4] ^= 1
+        weights.write_bytes(content)
+    else:
+        weights.unlink()
+    shown = ("models", "show", folder)
+    reply = (
+        invoke(*shown)
+        if command == "models show"
+        else invoke(*PRERELAX, "--model", folder, vacancy_file, "-o", tmp_path / "out")
+    )
+    assert reply.exit_code == 2
+    assert "damaged" in reply.stderr
+
+
+def test_an_absent_device(refused, vacancy_file, tiny_checkpoint, tmp_path):
+    arguments = (*PRERELAX, "--model", tiny_checkpoint, "--device", "abacus", vacancy_file, "-o", tmp_path / "out")
+    refused(*arguments, saying=("abacus", "cpu"))
+
+
+def test_an_output_that_cannot_be_made(refused, tmp_path):
+    (tmp_path / "file").touch()
+    target = tmp_path / "file" / "list.jsonl"
+    refused(
+        "enumerate", "--host", "hBN", "--supercell", 3, 3, 1, "--recipe", "V_B", "-o", target, saying="cannot be made"
+    )
+
+
+def test_results_of_a_folder_that_holds_none(refused, tmp_path):
+    refused("results", tmp_path, saying="holds no results")
+    refused("report", tmp_path, saying="holds no results")
+
+
+def test_a_file_that_is_no_training_file(refused, tmp_path):
+    refused("train", tmp_path / "none.yaml", "-o", tmp_path / "out", saying="none.yaml")
+    path = tmp_path / "train.yaml"
+    path.write_text(json.dumps({"name": "x", "labels": ["a.safetensors"], "batchsize": 3}))
+    refused("train", path, "-o", tmp_path / "out", saying=("train.yaml", "batchsize", "batch_size"))
+
+
+def test_a_setting_that_makes_no_sense(shell, monkeypatch, vacancy_file, tmp_path):
+    monkeypatch.setenv("DEFINET_FLOWS_CHECKPOINT", "")
+    reply = shell(*PRERELAX, vacancy_file, "-o", tmp_path / "out")
+    assert reply.returncode == 2
+    assert "DEFINET_FLOWS_CHECKPOINT" in reply.stderr

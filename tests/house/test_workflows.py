@@ -1,0 +1,51 @@
+"""Every campaign file that ships can be read, and says what the database it follows says."""
+
+from __future__ import annotations
+
+import pytest
+
+from definet_flows.defects import HOST_PRESETS, count_configurations, high_density, low_density_recipes
+from definet_flows.flows import load_campaign
+from definet_flows.settings import settings, workflows_directory
+
+FILES = sorted(workflows_directory().glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_campaign_is_named_after_its_file(path):
+    campaign = load_campaign(path)
+    assert campaign.name == path.stem
+    assert campaign.engine.name == "forcefield"
+    assert campaign.engine.force_threshold == 0.01
+
+
+def test_the_demonstration_is_small_new_and_measured():
+    demo = load_campaign(workflows_directory() / "demo.yaml")
+    assert demo.host.host().supercell_matrix == ((6, 0, 0), (0, 6, 0), (0, 0, 1))
+    assert 20 <= demo.configurations.select.count <= 30
+    assert demo.configurations.select.min_new_clusters >= 8
+    assert demo.baseline_fraction == 1
+    assert demo.model.checkpoint == settings().checkpoint
+
+
+@pytest.mark.parametrize("name", ["MoS2", "WSe2"])
+def test_low_density_is_the_whole_section(name):
+    campaign = load_campaign(workflows_directory() / f"low-density-{name.lower()}.yaml")
+    host = campaign.host.host()
+    assert host.vacuum >= 15 - 1e-6
+    assert campaign.configurations.preset == "low-density"
+    assert sum(count_configurations(host, recipe) for recipe in low_density_recipes(name)) == 5933
+
+
+@pytest.mark.parametrize("name", HOST_PRESETS)
+def test_high_density_uses_cells_of_20_angstrom_and_500_configurations(name):
+    campaign = load_campaign(workflows_directory() / f"high-density-{name.lower()}.yaml")
+    host = campaign.host.host()
+    assert host.unit_cell.lattice.c == pytest.approx(20.0, abs=1e-5)
+    size = HOST_PRESETS[name].supercell
+    assert tuple(row[axis] for axis, row in enumerate(host.supercell_matrix)) == size
+    section = high_density(name)
+    assert len(section.concentrations) * section.per_concentration == 500
+    first = campaign.configurations.model_copy(update={"random": None}).configurations(host)
+    assert len(first) == 500
+    assert len({configuration.id for configuration in first}) == 500
