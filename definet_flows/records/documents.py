@@ -103,6 +103,7 @@ class RelaxationRecord(ConfigurationSummary):
         description="[n_sites, 3] final Cartesian coordinates in host site order, vacancy placeholders included, Å"
     )
     engine: EngineSummary = Field(description="The engine and its settings")
+    checkpoint: str | None = Field(default=None, description="Name of the checkpoint; None for the unrelaxed start")
     checkpoint_hash: str | None = Field(
         default=None, description="Content hash of the checkpoint; None for the unrelaxed start"
     )
