@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from definet_flows.defects import Host, enumerate_configurations
+from definet_flows.definet import GuardVerdict, Prediction
+from definet_flows.engines import ForceFieldEngine, Relaxation
+from definet_flows.flows.campaign import Campaign
+from definet_flows.flows.plan import campaign_record
+from definet_flows.records.documents import ModelSummary
+from definet_flows.records.extract import record_from_prediction, record_from_relaxation
+from definet_flows.records.store import open_store
+
+MODEL = ModelSummary(checkpoint="tiny", checkpoint_hash="c" * 16, guard_hash="g" * 16)
+ENGINE = ForceFieldEngine()
+UNRELAXED = [0.5, 0.2, 0.04, 0.02, 0.009]
+PRERELAXED = [0.04, 0.009]
+
+
+def relaxation(host, history):
+    converged = history[-1] < ENGINE.force_threshold
+    return Relaxation(
+        converged=converged,
+        ionic_steps=len(history),
+        max_force_history=history,
+        max_force=history[-1],
+        energy=-100.0,
+        wall_seconds=3.6,
+        cores=1,
+        core_hours=0.001,
+        positions=host.positions.tolist(),
+        engine_version="test",
+    )
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    """A campaign of four configurations: two saved steps, one lost its prerelaxed run, one was refused by the guard."""
+    folder = tmp_path_factory.mktemp("campaign")
+    host = Host.from_preset("MoS2", (3, 3, 1), vacuum=15)
+    settings = {"name": "small", "host": {"preset": "MoS2", "supercell": [3, 3, 1], "vacuum": 15}}
+    campaign = Campaign.model_validate({**settings, "configurations": {"recipes": ["V_S+V_S"]}})
+    configurations = list(enumerate_configurations(host, "V_S+V_S"))[:4]
+    histories = [PRERELAXED, PRERELAXED, [0.3] * 9, None]
+    with open_store(folder) as store:
+        store.put_campaign(campaign_record(campaign, host, MODEL, configurations))
+        for number, (configuration, history) in enumerate(zip(configurations, histories, strict=True)):
+            verdict = GuardVerdict.of([] if history else ["atoms too close"], 0.1)
+            exposure = "other_size" if number == 0 else "new"
+            predicted = Prediction(configuration, np.array(host.positions), verdict, 0.01, exposure)
+            prediction = record_from_prediction(predicted, MODEL, "small")
+            store.add_predictions([prediction])
+            store.add_relaxations([record_from_relaxation(configuration, relaxation(host, UNRELAXED), ENGINE, "small")])
+            if history:
+                run = record_from_relaxation(configuration, relaxation(host, history), ENGINE, "small", prediction)
+                store.add_relaxations([run])
+    return folder
+
+
+def test_results_show_every_relaxation(invoke, directory):
+    reply = invoke("results", directory)
+    assert reply.exit_code == 0
+    assert "7 relaxations" in reply.stdout
+    assert "V_S+V_S" in reply.stdout
+
+
+@pytest.mark.parametrize(
+    ("conditions", "expected"),
+    [
+        (["start=prerelaxed"], 3),
+        (["start=prerelaxed", "state=converged"], 2),
+        (["state!=converged"], 1),
+        (["ionic_steps<5"], 2),
+        (["ionic_steps>=9"], 1),
+        (["label=V_S+V_S", "host.name=MoS2", "n_defects=2"], 7),
+        (["label=V_Mo"], 0),
+    ],
+)
+def test_where_keeps_what_fits(invoke, directory, conditions, expected):
+    where = [part for condition in conditions for part in ("--where", condition)]
+    assert len(json.loads(invoke("results", directory, *where, "--json").stdout)) == expected
+
+
+def test_csv_holds_the_same_as_json(invoke, directory):
+    rows = json.loads(invoke("results", directory, "--json").stdout)
+    table = list(csv.DictReader(io.StringIO(invoke("results", directory, "--csv").stdout)))
+    assert [row["configuration_id"] for row in table] == [row["configuration_id"] for row in rows]
+    assert [int(row["ionic_steps"]) for row in table] == [row["ionic_steps"] for row in rows]
+    assert table[0]["host.name"] == "MoS2"
+
+
+def test_csv_of_nothing_still_names_the_columns(invoke, directory):
+    header = invoke("results", directory, "--csv", "--where", "label=V_Mo").stdout
+    assert header.startswith("key,")
+    assert header.count("\n") == 1
+
+
+def test_savings_and_predictions_can_be_queried_too(invoke, directory):
+    savings = json.loads(invoke("results", directory, "--of", "savings", "--where", "steps_saved>0", "--json").stdout)
+    assert [(row["unrelaxed.ionic_steps"], row["prerelaxed.ionic_steps"]) for row in savings] == [(5, 2), (5, 2)]
+    refused = json.loads(
+        invoke("results", directory, "--of", "predictions", "--where", "passed=false", "--json").stdout
+    )
+    assert [row["reasons"] for row in refused] == [["atoms too close"]]
+
+
+def test_an_unknown_field_is_answered_with_the_nearest(invoke, directory):
+    reply = invoke("results", directory, "--where", "ionic_step=3")
+    assert reply.exit_code == 2
+    assert "did you mean ionic_steps" in reply.stderr
+    assert invoke("results", directory, "--where", "hello").exit_code == 2
+
+
+def test_the_report_counts_the_losers_and_draws_them(invoke, directory):
+    reply = invoke("report", directory)
+    assert reply.exit_code == 0, reply.stderr
+    assert "seen at another size" in reply.stdout
+    assert "1 refused by the guard" in reply.stdout
+    assert "1 prerelaxed runs unconverged" in reply.stdout
+    figure = directory / "ionic_steps.png"
+    assert reply.stdout.rstrip().endswith(f"Figure: {figure}")
+    with Image.open(figure) as image:
+        assert image.size[0] >= 2000
+
+
+def test_the_report_as_json_has_the_numbers_behind_it(invoke, directory, tmp_path):
+    content = json.loads(invoke("report", directory, "--json", "-o", tmp_path / "figure.png").stdout)
+    fine = {row["clusters"]: row for row in content["rows"] if row["threshold"] == 0.01}
+    assert fine["new"]["pairs"] == 3
+    assert fine["new"]["total_unrelaxed"] == 15
+    assert fine["new"]["total_prerelaxed"] == 2 + (5 + 9) + 5
+    coarse = {row["clusters"]: row for row in content["rows"] if row["threshold"] == 0.05}
+    assert (coarse["all"]["median_unrelaxed"], coarse["all"]["median_prerelaxed"]) == (3, 2)
+    assert (tmp_path / "figure.png").exists()
