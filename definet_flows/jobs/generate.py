@@ -16,6 +16,7 @@ from definet_flows.defects import (
     enumerate_configurations,
     high_density,
     low_density_recipes,
+    read_configurations,
     sample_configurations,
 )
 from definet_flows.errors import InputError
@@ -55,14 +56,18 @@ class ConfigurationSource(BaseModel):
         default=None, description="The 17 recipes of the low-density section, or its high-density random placements"
     )
     random: RandomSampling | None = Field(default=None, description="Random placements")
+    files: tuple[str, ...] = Field(
+        default=(),
+        description="JSON lines of configurations in the campaign's supercell, relative to the campaign file",
+    )
     min_distance: float | None = Field(default=None, ge=0, description="Smallest defect–defect distance of recipes, Å")
     max_distance: float | None = Field(default=None, gt=0, description="Largest defect–defect distance of recipes, Å")
     select: Selection | None = Field(default=None, description="Seeded subset; all by default")
 
     @model_validator(mode="after")
     def _names_something(self) -> Self:
-        if not self.recipes and self.preset is None and self.random is None:
-            raise ValueError("give recipes, a preset (low-density or high-density), or random placements")
+        if not self.recipes and not self.files and self.preset is None and self.random is None:
+            raise ValueError("give recipes, a preset (low-density or high-density), random placements, or files")
         return self
 
     def configurations(
@@ -93,6 +98,8 @@ class ConfigurationSource(BaseModel):
             yield from enumerate_configurations(host, recipe, self.min_distance, self.max_distance)
         if self.preset == "high-density" or self.random is not None:
             yield from self._random_placements(host)
+        for file in self.files:
+            yield from _listed(file, host)
 
     def _random_placements(self, host: Host) -> list[DefectConfiguration]:
         wanted = self.random or RandomSampling()
@@ -109,6 +116,18 @@ class ConfigurationSource(BaseModel):
             wanted.seed,
             wanted.max_fraction_per_type or (section.type_cap if section else 1.0),
         )
+
+
+def _listed(file: str, host: Host) -> list[DefectConfiguration]:
+    """The configurations of a file, all of them in the host's supercell."""
+    found = read_configurations(file, host)
+    others = [candidate for candidate in found if candidate.host != host]
+    if others:
+        raise InputError(
+            f"{len(others)} of the configurations in {file} are in other supercells than the campaign's "
+            f"{host.supercell_matrix}, such as {others[0].host.supercell_matrix}; give those a campaign of their own."
+        )
+    return found
 
 
 @dataclass

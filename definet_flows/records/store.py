@@ -134,6 +134,12 @@ class RecordStore:
         """Predictions that fit MongoDB criteria, in no particular order; arguments as for `relaxations`."""
         return self._read_located("predictions", PredictionRecord, criteria, positions=positions)
 
+    def states(self) -> dict[str, str]:
+        """State of every relaxation, by key."""
+        with self._clear_errors():
+            found = self.stores["relaxations"].query({}, properties=["key", "state"])
+            return {content["key"]: content["state"] for content in found}
+
     def savings(self, criteria: Criteria | None = None) -> Iterator[SavingsRecord]:
         """Savings written by `put_savings` that fit MongoDB criteria."""
         return self._read("savings", SavingsRecord, criteria)

@@ -1,0 +1,99 @@
+"""A campaign: which host, which defects, which network, which engine, and how much of it is measured twice."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from definet_flows.defects import Host
+from definet_flows.defects.host import content_hash
+from definet_flows.engines import EngineSettings, ForceFieldEngine
+from definet_flows.jobs import ConfigurationSource, ModelSettings
+from definet_flows.records.keys import KEY_LENGTH
+
+Row = tuple[int, int, int]
+
+
+class HostSettings(BaseModel):
+    """Where the pristine supercell comes from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    preset: str | None = Field(default=None, description="Name of a host of the 2DMD database, such as MoS2")
+    file: str | None = Field(
+        default=None, description="Unit cell in any format pymatgen reads, relative to the campaign file"
+    )
+    mp_id: str | None = Field(default=None, description="Materials Project id of the unit cell, such as mp-1265")
+    supercell: Row | tuple[Row, Row, Row] | None = Field(
+        default=None, description="Three integers, or a 3x3 integer matrix; a preset has a default"
+    )
+    dimensionality: int | None = Field(
+        default=None, ge=2, le=3, description="2 for a layer, 3 for bulk; guessed by default"
+    )
+    vacuum: float | None = Field(default=None, gt=0, description="Vacuum of a layer is widened to at least this, Å")
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        sources = [name for name in ("preset", "file", "mp_id") if getattr(self, name) is not None]
+        if len(sources) != 1:
+            given = f", not {' and '.join(sources)}" if sources else ""
+            raise ValueError(f"give exactly one of preset, file and mp_id{given}")
+        if self.preset is None and self.supercell is None:
+            raise ValueError("supercell is missing, for example [4, 4, 1]")
+        return self
+
+    def host(self) -> Host:
+        """The pristine supercell.
+
+        Raises
+        ------
+        InputError
+            If the preset, file or supercell cannot be used.
+        """
+        if self.preset is not None:
+            return Host.from_preset(self.preset, self.supercell, vacuum=self.vacuum)
+        if self.file is not None:
+            return Host.from_file(self.file, self.supercell, self.dimensionality, self.vacuum)
+        return Host.from_mp_id(str(self.mp_id), self.supercell, self.dimensionality, self.vacuum)
+
+
+class Campaign(BaseModel):
+    """What a campaign file says."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1, description="Name of the campaign")
+    host: HostSettings = Field(description="The pristine supercell")
+    configurations: ConfigurationSource = Field(description="Which defect configurations")
+    model: ModelSettings | None = Field(
+        default=None, description="The network that pre-relaxes; null relaxes from the unrelaxed start only"
+    )
+    engine: EngineSettings = Field(default_factory=ForceFieldEngine, description="What relaxes")
+    baseline_fraction: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="Share of the configurations relaxed from both starts, to measure the saving",
+    )
+    baseline_seed: int = Field(default=0, description="Seed of the draw of that share")
+
+    @property
+    def content_hash(self) -> str:
+        """Hash of all settings, changed by every edit."""
+        return content_hash(self.settings, KEY_LENGTH)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings as JSON."""
+        return self.model_dump(mode="json")
+
+    def identity(self, host: Host) -> dict[str, Any]:
+        """What makes a campaign this one: extending it leaves this alone, and nothing else may share its directory.
+
+        Parameters
+        ----------
+        host
+            Its pristine supercell.
+        """
+        return {"name": self.name, "host": host.fingerprint, "physics": self.engine.physics}

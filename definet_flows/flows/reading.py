@@ -1,0 +1,138 @@
+"""Campaign files, with errors that say in one sentence which field to change into what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from definet_flows.errors import InputError
+from definet_flows.flows.campaign import Campaign
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML without repeated keys, of which the last would silently win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Refuse repeated keys."""
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        repeated = {str(key) for key in keys if keys.count(key) > 1}
+        if repeated:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the key {', '.join(sorted(repeated))} is there twice", node.start_mark
+            )
+        return super().construct_mapping(node, deep)
+
+
+def load_campaign(path: str | Path) -> Campaign:
+    """Read a campaign file.
+
+    Parameters
+    ----------
+    path
+        YAML. Relative paths in it are relative to its folder.
+
+    Raises
+    ------
+    InputError
+        One sentence that names the file, the field and what is allowed there.
+    """
+    file = Path(path)
+    content = _read_mapping(file)
+    try:
+        campaign = Campaign.model_validate(content)
+    except ValidationError as error:
+        raise InputError(f"{file}: {_sentence(error.errors()[0])}") from error
+    return _with_absolute_paths(campaign, file.resolve().parent)
+
+
+def _read_mapping(file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.load(file.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506  a SafeLoader
+    except FileNotFoundError:
+        raise InputError(f"There is no campaign file {file}; check the path.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"The campaign file {file} cannot be read ({error}).") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{file} is not valid YAML: {_yaml_problem(error)}.") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{file} is empty or not a mapping; it needs the keys {_listed(_required(Campaign))}.")
+    return content
+
+
+def _yaml_problem(error: yaml.YAMLError) -> str:
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    return f"{problem or 'it cannot be read'}{where}"
+
+
+def _sentence(error: ErrorDetails) -> str:
+    """What is wrong with one field and what to write instead."""
+    place = ".".join(map(str, error["loc"])) or "the campaign"
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "extra_forbidden":
+        return _unknown_key(error)
+    if kind == "missing":
+        return f"'{place}' is missing; add it."
+    if kind == "literal_error":
+        return f"'{place}' is {error['input']!r}, which is not one of {context['expected']}."
+    if kind == "value_error":
+        return f"'{place}': {context['error']}."
+    return f"'{place}' is {_shown(error['input'])}: {error['msg'][0].lower()}{error['msg'][1:]}."
+
+
+def _unknown_key(error: ErrorDetails) -> str:
+    *parents, key = map(str, error["loc"])
+    model = _model_at(Campaign, parents)
+    allowed = sorted(model.model_fields) if model else []
+    near = get_close_matches(key, allowed, n=1, cutoff=0.6)
+    meant = f"did you mean '{near[0]}'? " if near else ""
+    where = f"'{'.'.join(parents)}' has" if parents else "there is"
+    return f"{where} no key '{key}'; {meant}the keys are {_listed(allowed)}."
+
+
+def _model_at(model: type[BaseModel] | None, path: list[str]) -> type[BaseModel] | None:
+    """The model that describes a place in the campaign file."""
+    for name in path:
+        field = model.model_fields.get(name) if model else None
+        model = next(_models_in(field.annotation), None) if field else model
+    return model
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if get_origin(annotation) in {Union, UnionType}:
+        for option in get_args(annotation):
+            yield from _models_in(option)
+    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+
+
+def _required(model: type[BaseModel]) -> list[str]:
+    return [name for name, field in model.model_fields.items() if field.is_required()]
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _with_absolute_paths(campaign: Campaign, folder: Path) -> Campaign:
+    host, source, model = campaign.host, campaign.configurations, campaign.model
+    if host.file is not None:
+        host = host.model_copy(update={"file": str(folder / host.file)})
+    source = source.model_copy(update={"files": tuple(str(folder / file) for file in source.files)})
+    # A checkpoint is a name unless a folder of that name lies beside the campaign file.
+    if model is not None and (folder / model.checkpoint).is_dir():
+        model = model.model_copy(update={"checkpoint": str(folder / model.checkpoint)})
+    changes: Mapping[str, Any] = {"host": host, "configurations": source, "model": model}
+    return campaign.model_copy(update=dict(changes))

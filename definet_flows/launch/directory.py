@@ -1,0 +1,69 @@
+"""A campaign directory holds one campaign, however often that is extended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from definet_flows.defects import Host
+from definet_flows.errors import InputError
+from definet_flows.flows.campaign import Campaign
+from definet_flows.records.documents import CampaignRecord
+from definet_flows.records.store import RecordStore
+
+
+def check_same_campaign(store: RecordStore, campaign: Campaign, host: Host) -> CampaignRecord | None:
+    """What the store knows of this campaign; None in a new directory.
+
+    More recipes, another selection, model or baseline fraction extend a campaign; another name, host or engine physics
+    makes another one.
+
+    Parameters
+    ----------
+    store
+        The directory's store.
+    campaign
+        What is to be run there.
+    host
+        Its pristine supercell.
+
+    Raises
+    ------
+    InputError
+        If the directory belongs to another campaign; the message lists what differs.
+    """
+    known = store.campaigns()
+    if not known:
+        return None
+    earlier = known[0]
+    differences = list(_differences(earlier, campaign, host))
+    if differences:
+        raise InputError(
+            f"{store.location} belongs to another campaign: {'; '.join(differences)}. Name a new directory, or change "
+            "the campaign file back."
+        )
+    return earlier
+
+
+def _differences(earlier: CampaignRecord, campaign: Campaign, host: Host) -> Iterator[str]:
+    if earlier.name != campaign.name:
+        yield f"its name is {earlier.name}, not {campaign.name}"
+    if host.fingerprint not in earlier.hosts:
+        theirs = Host.from_dict(next(iter(earlier.hosts.values())))
+        yield f"its host is {_named(theirs)}, not {_named(host)}"
+    physics = campaign.engine.physics
+    for name in sorted(earlier.physics.keys() | physics):
+        before, now = earlier.physics.get(name), physics.get(name)
+        if before != now:
+            yield f"its engine's {name} is {_shown(before)}, not {_shown(now)}"
+
+
+def _named(host: Host) -> str:
+    matrix = host.supercell_matrix
+    size = "x".join(str(matrix[axis][axis]) for axis in range(3))
+    vacuum = f", vacuum {host.vacuum:.1f} Å" if host.vacuum is not None else ""
+    return f"{host.name} {size} ({host.n_sites} sites{vacuum}, {host.fingerprint})"
+
+
+def _shown(setting: Any) -> str:
+    return "not set" if setting is None else repr(setting)

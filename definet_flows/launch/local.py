@@ -1,0 +1,141 @@
+"""A whole campaign on one machine: worker processes relax, this process owns the results."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from definet_flows.errors import DefinetFlowsError, InputError
+from definet_flows.flows.campaign import Campaign
+from definet_flows.flows.plan import baseline_of
+from definet_flows.launch.cores import physical_cores
+from definet_flows.launch.pool import WorkerPool
+from definet_flows.launch.progress import OnProgress
+from definet_flows.launch.stages import Stages
+from definet_flows.launch.summary import CampaignSummary, fallback_count, relaxation_counts
+from definet_flows.records import RecordStore, build_savings, open_store
+from definet_flows.records.documents import ModelSummary, SavingsRecord
+
+WORKER_LOG = "workers.log"
+
+
+class CampaignInterruptedError(DefinetFlowsError):
+    """The user, or the queue, stopped a campaign; nothing that was finished is lost."""
+
+    exit_code = 130
+
+
+def run_campaign(
+    campaign: Campaign,
+    directory: str | Path,
+    workers: int | None = None,
+    on_progress: OnProgress | None = None,
+    *,
+    retry_failed: bool = False,
+) -> CampaignSummary:
+    """Run what is missing of a campaign.
+
+    May be stopped at any moment, also by ``kill -9``: the same call goes on, and repeats at most the relaxations that
+    were under way. The records do not depend on the number of workers.
+
+    Parameters
+    ----------
+    campaign
+        The campaign.
+    directory
+        Where its results store is, made if absent.
+    workers
+        Worker processes; by default one per physical core, each with the engine's number of threads.
+    on_progress
+        Called in this process with every step forward.
+    retry_failed
+        Run failed relaxations again.
+
+    Returns
+    -------
+    CampaignSummary
+        Counts over all that was planned, and the savings.
+
+    Raises
+    ------
+    InputError
+        If the campaign cannot be run, or the directory belongs to another one.
+    StoreError
+        If the disk is full, or another process writes to the directory.
+    CampaignInterruptedError
+        If it was stopped by SIGINT or SIGTERM.
+    """
+    if workers is not None and workers < 1:
+        raise InputError(f"{workers} workers cannot run anything; give 1 or more.")
+    began = time.monotonic()
+    host = campaign.host.host()
+    threads = int(campaign.engine.execution.get("threads", 1))
+    count = workers or max(1, physical_cores() // threads)
+    with open_store(directory) as store, _interruptible(store, directory):
+        log_file = (Path(directory) / WORKER_LOG).resolve()
+        with WorkerPool(count, threads, log_file) as pool:
+            stages = Stages(campaign, store, pool, on_progress, retry_failed=retry_failed)
+            stages.run(host)
+        savings = write_savings(store, stages.model)
+        return _summarized(stages, str(directory), savings, time.monotonic() - began)
+
+
+def write_savings(store: RecordStore, model: ModelSummary | None) -> list[SavingsRecord]:
+    """Pair the runs of a model and write the savings into the store.
+
+    Parameters
+    ----------
+    store
+        Where the runs are.
+    model
+        The checkpoint and guard; None for a campaign without, which saves nothing.
+    """
+    if model is None:
+        return []
+    savings = build_savings(store, {"checkpoint_hash": model.checkpoint_hash, "guard_hash": model.guard_hash})
+    store.put_savings(savings)
+    return savings
+
+
+def _summarized(stages: Stages, directory: str, savings: list[SavingsRecord], seconds: float) -> CampaignSummary:
+    planned = {run.key for run in stages.planned}
+    of_campaign = (record for record in stages.store.relaxations() if record.key in planned)
+    return CampaignSummary(
+        name=stages.campaign.name,
+        directory=directory,
+        n_configurations=len(stages.configurations),
+        n_baseline=len(baseline_of(stages.campaign, stages.configurations)),
+        n_fallbacks=fallback_count(stages.predictions),
+        n_relaxations=len(planned),
+        n_run=stages.n_run,
+        n_skipped=len(planned) - stages.n_run,
+        wall_seconds=seconds,
+        savings=savings,
+        **relaxation_counts(of_campaign),
+    )
+
+
+@contextmanager
+def _interruptible(store: RecordStore, directory: str | Path) -> Iterator[None]:
+    """Turn Ctrl-C and a queue's SIGTERM into one sentence, with everything on record."""
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, _interrupt) if in_main_thread else None
+    try:
+        yield
+    except KeyboardInterrupt:
+        done = len(store.states())
+        raise CampaignInterruptedError(
+            f"Stopped with {done} relaxations on record in {directory}; the same command goes on from there."
+        ) from None
+    finally:
+        if in_main_thread:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
