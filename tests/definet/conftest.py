@@ -71,11 +71,14 @@ def make_network():
             for name, parameter in network.named_parameters():
                 if name.endswith("bias") or name == "vn_emb.weight":
                     parameter.normal_(std=0.1)
-            for _ in range(5 if len(examples) else 0):
+            # Damped, because later layers answer to what earlier ones moved.
+            for _ in range(30 if len(examples) else 0):
                 factor = largest / displacements(network, examples).abs().max()
+                if abs(factor - 1) < 0.1:
+                    break
                 for name, parameter in network.coord_update_layers.named_parameters():
                     if "lin_vec2coord" in name or "coord_mlp.2" in name:
-                        parameter.mul_(factor)
+                        parameter.mul_(factor.clamp(0.02, 50) ** 0.8)
         return network
 
     return make
