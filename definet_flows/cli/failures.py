@@ -72,18 +72,25 @@ def fail(sentence: str, exit_code: int) -> NoReturn:
     typer.Exit
         Always.
     """
-    typer.echo(f"Error: {sentence}", err=True)
+    typer.echo(sentence if exit_code == INTERRUPTED else f"Error: {sentence}", err=True)
     raise typer.Exit(exit_code)
 
 
 def show_log_messages(verbosity: int) -> None:
     """Send the package's log messages to stderr: warnings always, progress with one ``-v``, details with two."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Stderr()
     handler.setFormatter(_LevelFormatter("%(message)s"))
     package = logging.getLogger("definet_flows")
     package.handlers[:] = [handler]
     package.propagate = False
     package.setLevel({0: logging.WARNING, 1: logging.INFO}.get(verbosity, logging.DEBUG))
+
+
+class _Stderr(logging.Handler):
+    """Whatever stderr is at the time: a progress bar puts itself in its place, and moves aside for a message."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        typer.echo(self.format(record), err=True)
 
 
 class _LevelFormatter(logging.Formatter):

@@ -42,7 +42,7 @@ def report(
 
     with open_store(directory, read_only=True) as store:
         campaign = _campaign(store, directory)
-        savings = build_savings(store)
+        savings = build_savings(store, _model(campaign, directory))
     thresholds = _thresholds(campaign)
     rows = savings_table(savings, thresholds)
     panels = {force: counted_pairs(savings, threshold) for threshold, force in thresholds.items()}
@@ -57,46 +57,42 @@ def report(
 
 def _show_savings(rows: Sequence[SavingsRow], title: str) -> None:
     columns = (
-        "clusters",
-        "pairs",
-        "to eV/Å",
-        "median steps",
-        "fewer",
-        "total steps",
-        "fewer [95 % CI]",
-        "same minimum",
+        *("clusters", "pairs", "to\neV/Å", "median\nsteps", "\nfewer"),
+        *("total\nsteps", "fewer, with\n95 % interval", "same\nminimum"),
     )
-    lines = [
-        (
-            row.clusters,
-            str(row.pairs),
-            f"{row.threshold:g}",
-            f"{row.median_unrelaxed:g} → {row.median_prerelaxed:g}",
-            f"{row.reduction_of_medians:.0%}",
-            f"{row.total_unrelaxed} → {row.total_prerelaxed}",
-            f"{row.reduction_of_totals:.0%}{_interval(row.totals_interval)}",
-            f"{row.same_minimum} of {row.pairs}",
-        )
-        for row in rows
-    ]
+    lines, above = [], ""
+    for row in rows:
+        named = ("", "") if row.clusters == above else (row.clusters, str(row.pairs))
+        above = row.clusters
+        lines.append((*named, *_cells(row)))
     show_table(columns, lines, title)
-    whole = {row.clusters: row for row in rows}
-    for row in whole.values():
+    typer.echo("Losers, all counted above:")
+    for row in {row.clusters: row for row in rows}.values():
         typer.echo(f"  {row.clusters}: {_losers(row)}")
-        typer.echo(
-            f"    core-hours {row.core_hours_unrelaxed:.3f} → {row.core_hours_prerelaxed:.3f}, predictions included"
-        )
+    last = rows[-1]
+    typer.echo(f"Core-hours, predictions included: {last.core_hours_unrelaxed:.3f} → {last.core_hours_prerelaxed:.3f}")
+
+
+def _cells(row: SavingsRow) -> tuple[str, ...]:
+    return (
+        f"{row.threshold:g}",
+        f"{row.median_unrelaxed:g} → {row.median_prerelaxed:g}",
+        f"{row.reduction_of_medians:.0%}",
+        f"{row.total_unrelaxed} → {row.total_prerelaxed}",
+        f"{row.reduction_of_totals:.0%}{_interval(row.totals_interval)}",
+        f"{row.same_minimum}/{row.pairs}",
+    )
 
 
 def _losers(row: SavingsRow) -> str:
     counts = {
         "in another minimum": row.other_minimum,
         "refused by the guard": row.fallback,
-        "prerelaxed runs failed": row.failed,
-        "prerelaxed runs unconverged": row.unconverged,
-        "unrelaxed runs lost": row.baseline_lost,
+        "lost the prerelaxed run to an error": row.failed,
+        "lost the prerelaxed run at the step limit": row.unconverged,
+        "lost the unrelaxed run": row.baseline_lost,
     }
-    return "losers, all counted above: " + ", ".join(f"{number} {name}" for name, number in counts.items())
+    return ", ".join(f"{number} {fate}" for fate, number in counts.items() if number) or "none"
 
 
 def _interval(interval: tuple[float, float] | None) -> str:
@@ -114,6 +110,15 @@ def _campaign(store: RecordStore, directory: Path) -> CampaignRecord:
     if not campaigns:
         raise InputError(f"{directory} holds no campaign yet; run one with --dir {directory} first.")
     return campaigns[-1]
+
+
+def _model(campaign: CampaignRecord, directory: Path) -> dict[str, str]:
+    """Criteria for the predictions of the campaign's present checkpoint and guard."""
+    if campaign.model is None:
+        raise InputError(
+            f"The campaign in {directory} has no model, so that there is nothing to compare; see `results`."
+        )
+    return {"checkpoint_hash": campaign.model.checkpoint_hash, "guard_hash": campaign.model.guard_hash}
 
 
 def _thresholds(campaign: CampaignRecord) -> dict[Threshold, float]:

@@ -122,7 +122,7 @@ def test_the_report_counts_the_losers_and_draws_them(invoke, directory):
     assert reply.exit_code == 0, reply.stderr
     assert "seen at another size" in reply.stdout
     assert "1 refused by the guard" in reply.stdout
-    assert "1 prerelaxed runs unconverged" in reply.stdout
+    assert "1 lost the prerelaxed run at the step limit" in reply.stdout
     figure = directory / "ionic_steps.png"
     assert reply.stdout.rstrip().endswith(f"Figure: {figure}")
     with Image.open(figure) as image:
