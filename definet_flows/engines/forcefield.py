@@ -43,7 +43,9 @@ class ForceFieldEngine(BaseModel):
     optimizer: Literal["BFGS", "LBFGS", "BFGSLineSearch", "FIRE", "FIRE2"] = Field(
         default="BFGS", description="ASE optimiser, the same for both starts"
     )
-    optimizer_arguments: dict[str, Any] = Field(default_factory=dict, description="Keyword arguments of the optimiser")
+    initial_hessian: float = Field(
+        default=15.0, gt=0, description="Curvature the BFGS family starts from, eV/Å²; FIRE does not use it"
+    )
     force_threshold: float = Field(default=0.01, gt=0, description="Converged when every force is below this, eV/Å")
     max_steps: int = Field(default=500, ge=1, description="Force evaluations after which a run is unconverged")
     rattle: float = Field(
@@ -158,7 +160,8 @@ class ForceFieldEngine(BaseModel):
         atoms.calc = watched(calculator, _EXPLODED)
         history: list[float] = atoms.calc.history
         try:
-            optimizer = getattr(ase.optimize, self.optimizer)(atoms, logfile=None, **self.optimizer_arguments)
+            curvature = {} if self.optimizer.startswith("FIRE") else {"alpha": self.initial_hessian}
+            optimizer = getattr(ase.optimize, self.optimizer)(atoms, logfile=None, **curvature)
             # A line search evaluates several times per step, so the limit is checked on evaluations.
             for _ in optimizer.irun(fmax=self.force_threshold, steps=self.max_steps - 1):
                 if len(history) >= self.max_steps:

@@ -1,0 +1,81 @@
+"""The training step, as a Lightning module."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+
+from definet_flows.definet.network import DefiNet
+from definet_flows.training.config import TrainingConfig
+from definet_flows.training.dataset import Batch
+
+
+def displacement_loss(predicted: Tensor, batch: Batch) -> Tensor:
+    """Mean length of the displacement error over real atoms, in Å, after removing each structure's mean displacement.
+
+    Parameters
+    ----------
+    predicted
+        [batch, n_sites, 3] Å.
+    batch
+        Gives the labels and which sites hold atoms.
+    """
+    occupied = batch.occupied.unsqueeze(-1).to(predicted.dtype)
+    mean = (predicted * occupied).sum(dim=1, keepdim=True) / occupied.sum(dim=1, keepdim=True)
+    errors = (predicted - mean - batch.displacements) * occupied
+    # The floor keeps the derivative of the square root finite where an error is exactly zero (placeholders).
+    lengths = (errors.square().sum(dim=-1) + 1e-14).sqrt()
+    return (lengths * batch.occupied).sum() / batch.occupied.sum()
+
+
+class DefiNetModule(LightningModule):
+    """DefiNet with its loss, optimiser and schedule.
+
+    Parameters
+    ----------
+    config
+        The training run.
+    """
+
+    def __init__(self, config: TrainingConfig) -> None:
+        super().__init__()
+        self.training_config = config
+        self.model = DefiNet(config.network)
+        self._displacements = self.model.displacements
+        if config.compile:
+            self._displacements = torch.compile(self.model.displacements, dynamic=False)
+
+    def _loss(self, batch: Batch) -> Tensor:
+        return displacement_loss(self._displacements(batch.atomic_numbers, batch.markers, batch.graph), batch)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Loss of one batch."""
+        loss = self._loss(batch)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch))
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Loss of one batch with the averaged weights."""
+        self.log("validation_loss", self._loss(batch), on_epoch=True, prog_bar=True, batch_size=len(batch))
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """The batch where the model is."""
+        return batch.to(device)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """AdamW with amsgrad, and the schedule of the configuration."""
+        config = self.training_config
+        optimizer = torch.optim.AdamW(
+            self.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, amsgrad=True
+        )
+        if config.schedule == "cosine":
+            steps = int(self.trainer.estimated_stepping_batches)
+            cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
+        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            optimizer, factor=config.plateau_factor, patience=config.plateau_patience
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "validation_loss"}}
