@@ -25,7 +25,7 @@ $(VENV)/.base: constraints.txt
 	@touch $@
 
 $(VENV)/.run: $(VENV)/.base pyproject.toml
-	$(PIP) --editable '.[forcefield]'
+	$(PIP) --editable '.[forcefield,report]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
@@ -33,7 +33,7 @@ $(VENV)/.dev: $(VENV)/.run
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.run
-	$(PIP) --editable '.[forcefield,docs]'
+	$(PIP) --editable '.[forcefield,report,docs]'
 	@touch $@
 
 # One thread per process: several relaxations share the cores.

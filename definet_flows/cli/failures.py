@@ -22,8 +22,8 @@ EXTRAS = {
     "chgnet": "forcefield",
     "gpaw": "gpaw",
     "lightning": "train",
+    "matplotlib": "report",
     "mp_api": "mp",
-    "plotly": "report",
     "pymatgen.analysis.defects": "defects",
 }
 

@@ -68,24 +68,28 @@ def train(
 ) -> None:
     """Train a checkpoint on labels from an engine."""
     from definet_flows import training
+    from definet_flows.definet import load_checkpoint
 
-    _show_metrics(training.train(config, output, resume=resume))
-    typer.echo(f"Checkpoint: {output}")
+    folder = training.train(config, output, resume=resume)
+    show_table(("held-out metric", "value"), list(load_checkpoint(folder).card.metrics.items()))
+    typer.echo(f"Checkpoint: {folder}")
 
 
 def evaluate(
     checkpoint: Annotated[str, typer.Argument(metavar="NAME|DIR", help="A checkpoint's name or folder.")],
     dataset: Annotated[Path, typer.Argument(metavar="LABELS", help="Label set, or a campaign's directory.")],
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Measure a checkpoint's coordinate errors on labels, beside those of doing nothing."""
     from definet_flows import training
 
-    metrics = training.evaluate(checkpoint, dataset)
+    metrics = training.evaluate(checkpoint, dataset, device)
     if as_json:
         show_json(metrics)
-    else:
-        _show_metrics(metrics)
+        return
+    rows = [(metric, *(figures[metric] for figures in metrics.values())) for metric in metrics["model"]]
+    show_table(("metric", *metrics), rows)
 
 
 def _listed(name: str, folder: Path) -> dict[str, Any]:
@@ -112,7 +116,3 @@ def _listed(name: str, folder: Path) -> dict[str, Any]:
         "hash": checkpoint.content_hash,
         "folder": str(folder),
     }
-
-
-def _show_metrics(metrics: dict[str, Any]) -> None:
-    show_table(("metric", "value"), list(metrics.items()))

@@ -127,6 +127,15 @@ def test_every_third_party_import_is_declared():
         assert distributions & declared, f"{package} is imported but not declared in pyproject.toml"
 
 
+def test_every_core_dependency_is_imported():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = {normalised(re.match(r"[\w.-]+", requirement)[0]) for requirement in project["dependencies"]}
+    known = packages_distributions()
+    imported = {name.split(".")[0] for path in MODULES for name in imported_modules(path)}
+    used = {normalised(name) for package in imported for name in known.get(package, ())}
+    assert declared <= used, f"declared but not imported: {sorted(declared - used)}"
+
+
 def normalised(distribution: str) -> str:
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
