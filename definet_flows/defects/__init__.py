@@ -1,6 +1,6 @@
 """Hosts, point defects and defect configurations: what is screened, before any model or engine sees it."""
 
-from definet_flows.defects.configuration import VACANCY, DefectConfiguration
+from definet_flows.defects.configuration import DefectConfiguration
 from definet_flows.defects.counting import count_configurations
 from definet_flows.defects.enumeration import enumerate_configurations
 from definet_flows.defects.host import Host, HostReference
@@ -13,7 +13,7 @@ from definet_flows.defects.interop import (
 )
 from definet_flows.defects.listing import read_configurations, write_configurations
 from definet_flows.defects.matching import MatchError, configuration_from_structure
-from definet_flows.defects.point_defect import PointDefect, Recipe
+from definet_flows.defects.point_defect import VACANCY, PointDefect, Recipe
 from definet_flows.defects.presets import (
     HOST_PRESETS,
     HighDensitySection,

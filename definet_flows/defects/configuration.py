@@ -157,7 +157,7 @@ class DefectConfiguration:
     @property
     def occupied(self) -> npt.NDArray[np.bool_]:
         """[n_sites] True where there is an atom, False at a vacancy placeholder."""
-        return self.markers != MARKER_VACANCY
+        return np.asarray(self.markers != MARKER_VACANCY)
 
     @property
     def species(self) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ def minimum_image(vectors: FloatArray, lattice: FloatArray) -> FloatArray:
 def site_distances(host: Host, sites: npt.NDArray[np.int64]) -> FloatArray:
     """[len(sites), n_sites] Å from some sites to every site of the nominal host, to the nearest image."""
     vectors = host.nominal_positions[None] - host.nominal_positions[sites][:, None]
-    return np.linalg.norm(minimum_image(vectors, host.lattice), axis=-1)
+    return np.asarray(np.linalg.norm(minimum_image(vectors, host.lattice), axis=-1))
 
 
 @dataclass(frozen=True)
@@ -79,4 +79,4 @@ class DistanceWindow:
         free = candidates[~np.isin(candidates, taken)]
         if self.within is None or not taken:
             return free
-        return free[self.within[np.ix_(free, taken)].all(axis=1)]
+        return np.asarray(free[self.within[np.ix_(free, np.array(taken))].all(axis=1)])

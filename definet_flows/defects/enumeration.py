@@ -103,7 +103,7 @@ def _setwise_stabilizer(group: Permutations, subset: tuple[int, ...]) -> Permuta
     if not subset:
         return group
     images = np.sort(group[:, subset], axis=1)
-    return group[(images == np.sort(np.array(subset))).all(axis=1)]
+    return np.asarray(group[(images == np.sort(np.array(subset))).all(axis=1)])
 
 
 def _smallest_image(group: Permutations, subset: tuple[int, ...]) -> tuple[int, ...]:

@@ -179,14 +179,15 @@ class Host:
     def nominal_positions(self) -> FloatArray:
         """[n_sites, 3] Å, sites of the unit cell as given."""
         frac_coords = self.unit_cell.frac_coords[:, None] + self.grid.cells[None]  # [n_unit_sites, n_cells, 3]
-        return (frac_coords @ self.unit_cell.lattice.matrix).reshape(-1, 3)
+        return np.asarray(frac_coords @ self.unit_cell.lattice.matrix, dtype=np.float64).reshape(-1, 3)
 
     @cached_property
     def positions(self) -> FloatArray:
         """[n_sites, 3] Å, pristine sites: the engine's where it has relaxed the host, else the nominal ones."""
         if self.reference is None:
             return self.nominal_positions
-        return self.nominal_positions + np.repeat(np.array(self.reference.displacements), self.n_cells, axis=0)
+        displacements = np.repeat(np.array(self.reference.displacements), self.n_cells, axis=0)
+        return np.asarray(self.nominal_positions + displacements)
 
     @cached_property
     def species(self) -> tuple[str, ...]:

@@ -110,7 +110,8 @@ def match_structure(host: Host, structure: Structure) -> StructureMatch:
     _check_cell(host, structure)
     if len(structure) > host.n_sites:
         raise MatchError(
-            f"The structure has {len(structure)} atoms but {host.name} has {host.n_sites} sites; interstitials cannot be represented."
+            f"The structure has {len(structure)} atoms but {host.name} has {host.n_sites} sites; "
+            "interstitials cannot be represented."
         )
     if not len(structure):
         raise MatchError("The structure holds no atoms; give a CIF or POSCAR with a structure in it.")
@@ -118,7 +119,7 @@ def match_structure(host: Host, structure: Structure) -> StructureMatch:
     origin = _best_origin(host, structure, pristine)
     ideal = pristine + origin
     for _ in range(2):  # the first guess puts one atom exactly on its site; centre all of them instead
-        sites, vectors, _ = _nearest_sites(structure, ideal)
+        _, vectors, _ = _nearest_sites(structure, ideal)
         ideal = ideal - np.median(vectors, axis=0)
     return StructureMatch(host, structure, _unambiguous(host, structure, ideal), ideal)
 
@@ -130,10 +131,16 @@ def _check_cell(host: Host, structure: Structure) -> None:
     angles = np.abs(np.array(theirs.angles) - np.array(mine.angles))
     if lengths.max() > _LENGTH_TOLERANCE or angles.max() > _ANGLE_TOLERANCE:
         raise MatchError(
-            f"The cell ({', '.join(f'{x:.3f}' for x in theirs.abc)} Å; {', '.join(f'{x:.1f}' for x in theirs.angles)}°) is not the "
-            f"{host.name} supercell ({', '.join(f'{x:.3f}' for x in mine.abc)} Å; {', '.join(f'{x:.1f}' for x in mine.angles)}°); "
+            f"The cell ({_cell_text(theirs)}) is not the {host.name} supercell ({_cell_text(mine)}); "
             "check --host and --supercell."
         )
+
+
+def _cell_text(lattice: Lattice) -> str:
+    lengths, angles = (
+        ", ".join(f"{x:.{digits}f}" for x in row) for row, digits in ((lattice.abc, 3), (lattice.angles, 1))
+    )
+    return f"{lengths} Å; {angles}°"
 
 
 def _pristine_in_cell(host: Host, structure: Structure) -> FloatArray:

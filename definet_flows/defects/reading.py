@@ -93,7 +93,7 @@ def structure_from_mp(material_id: str) -> Structure:
         ) from error
     try:
         with MPRester() as rester:
-            structure = rester.get_structure_by_material_id(material_id)
+            structure: Structure = rester.get_structure_by_material_id(material_id)
     # The client raises many kinds (no key, unknown id, no network), each with a message of its own.
     except Exception as error:
         raise InputError(f"The Materials Project gave no structure for {material_id}: {error}") from error

@@ -82,7 +82,7 @@ class CellGrid:
         inside = candidates[(folded == candidates).all(axis=1)]
         order = np.argsort(self._keys(inside), kind="stable")
         self._sorted_keys = self._keys(inside)[order]
-        return inside[order]
+        return np.asarray(inside[order])
 
     def index(self, offsets: IntArray) -> IntArray:
         """Number of the cell that each integer offset [..., 3] falls into, modulo the supercell."""

@@ -48,7 +48,8 @@ def unit_cell_operations(unit_cell: Structure) -> tuple[tuple[UnitCellOperation,
     InputError
         If no symmetry can be determined, which means that atoms overlap.
     """
-    cell = (unit_cell.lattice.matrix, unit_cell.frac_coords, [site.specie.Z for site in unit_cell])
+    numbers = [site.specie.Z for site in unit_cell]
+    cell = (unit_cell.lattice.matrix.tolist(), unit_cell.frac_coords.tolist(), numbers)
     with warnings.catch_warnings():
         # spglib announces that errors will be raised instead of returning None; both are handled here.
         warnings.filterwarnings("ignore", message="Set OLD_ERROR_HANDLING", category=DeprecationWarning)
