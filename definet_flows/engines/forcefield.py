@@ -179,5 +179,6 @@ def _host_failure(host: Host, engine: ForceFieldEngine, outcome: Relaxation) -> 
 
     why = outcome.error or f"largest force {outcome.max_force:.3g} eV/Å after {outcome.ionic_steps} evaluations"
     return DefinetFlowsError(
-        f"The pristine {host.name} cell did not relax with {engine.potential} ({why}); check the structure, or set relax_host: false."
+        f"The pristine {host.name} cell did not relax with {engine.potential} ({why}); "
+        "check the structure, or set relax_host: false."
     )

@@ -60,14 +60,20 @@ def _load(potential: str, arguments: str, device: str) -> Calculator:
 def _import_class(potential: str, path: str) -> Any:
     module, _, name = path.rpartition(".")
     if not module:
-        raise InputError(f"There is no potential '{potential}'; choose {', '.join(_NAMED)}, or the import path of an ASE calculator.")
+        raise InputError(
+            f"There is no potential '{potential}'; choose {', '.join(_NAMED)}, or the import path of an ASE calculator."
+        )
     try:
         return getattr(importlib.import_module(module), name)
     except ImportError as error:
         package = module.partition(".")[0]
-        raise InputError(f"Potential {potential} needs the package {package}: pip install {package} ({error}).") from error
+        raise InputError(
+            f"Potential {potential} needs the package {package}: pip install {package} ({error})."
+        ) from error
     except AttributeError as error:
-        raise InputError(f"Module {module} has no calculator {name}; check the import path in the engine settings.") from error
+        raise InputError(
+            f"Module {module} has no calculator {name}; check the import path in the engine settings."
+        ) from error
 
 
 def potential_version(potential: str) -> str:

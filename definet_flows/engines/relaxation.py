@@ -19,7 +19,9 @@ class Relaxation(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     converged: bool = Field(description="The largest force fell below the engine's threshold")
-    error: str | None = Field(default=None, description="Why the run failed, in one sentence; None if it ran to its end")
+    error: str | None = Field(
+        default=None, description="Why the run failed, in one sentence; None if it ran to its end"
+    )
     ionic_steps: int = Field(description="Force evaluations, the first included")
     electronic_steps: int | None = Field(default=None, description="Self-consistency steps over all ionic steps")
     max_force_history: list[float] = Field(description="Largest force on an atom at each evaluation, eV/Å")

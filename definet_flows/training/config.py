@@ -38,7 +38,8 @@ class TrainingConfig(BaseModel):
         min_length=1, description="Label sets (.safetensors) or campaign directories, relative to this file"
     )
     held_out: tuple[str, ...] = Field(
-        default=(), description="JSON lines of configurations whose clusters must not be trained on, relative to this file"
+        default=(),
+        description="JSON lines of configurations whose clusters must not be trained on, relative to this file",
     )
     max_labels: int | None = Field(default=None, ge=3, description="Use only so many labels (learning curves)")
     network: DefiNetConfig = Field(default=DefiNetConfig(), description="Shape of the network")

@@ -51,7 +51,9 @@ class CoordinateErrors:
 
     def summary(self) -> dict[str, float]:
         """MAE and A3 to A6 per component, and the mean error length, in Å; NaN where no atom was counted."""
-        means = {f"{name}_angstrom": float(np.mean(values)) if values else np.nan for name, values in self._absolute.items()}
+        means = {
+            f"{name}_angstrom": float(np.mean(values)) if values else np.nan for name, values in self._absolute.items()
+        }
         return means | {"error_length_angstrom": float(np.mean(self._lengths)) if self._lengths else np.nan}
 
 

@@ -60,6 +60,9 @@ def split_by_cluster(configurations: Sequence[DefectConfiguration], settings: Sp
         shares[short[0] if short else "training"] += members
     for share in ("training", *(name for name, part in wanted.items() if part)):
         if not shares[share]:
-            raise InputError(f"The {share} share of {len(configurations)} labels is empty; give more labels or change the split.")
+            raise InputError(
+                f"The {share} share of {len(configurations)} labels is empty; give more labels or change the split."
+            )
     placements = {share: sorted(configurations[i].placement_id for i in members) for share, members in shares.items()}
-    return Split(*(tuple(sorted(shares[share])) for share in shares), hash=content_hash(placements))
+    training, validation, test = (tuple(sorted(members)) for members in shares.values())
+    return Split(training, validation, test, content_hash(placements))
