@@ -78,7 +78,7 @@ def _nearest_cells(host: Host, sublattices: IntArray, cells: IntArray) -> IntArr
 
 def _near_images(host: Host, cells: IntArray) -> IntArray:
     """Superlattice shifts [n, n, 27, 3] around the one that brings each pair closest to zero in fractions of the supercell."""
-    supercell = np.array(host.supercell_matrix, dtype=np.int64)
+    supercell = host.compact_supercell
     fractions = (cells[None, :] - cells[:, None]) @ np.linalg.inv(supercell)
     centre = -np.rint(fractions).astype(np.int64)
     return (centre[:, :, None] + _IMAGES) @ supercell

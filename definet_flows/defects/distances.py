@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 
 import numpy as np
 import numpy.typing as npt
 
 from definet_flows.defects.host import FloatArray, Host
+from definet_flows.defects.supercell import reduction
 from definet_flows.errors import InputError
 
 
@@ -20,19 +22,27 @@ def minimum_image(vectors: FloatArray, lattice: FloatArray) -> FloatArray:
     vectors
         [..., 3] Å.
     lattice
-        [3, 3] Å, rows are lattice vectors; any shape of cell, provided that it is not extremely skewed.
+        [3, 3] Å, rows are lattice vectors of a cell of any shape.
 
     Returns
     -------
     ndarray
         [..., 3] Å.
     """
-    folded = vectors - np.rint(vectors @ np.linalg.inv(lattice)) @ lattice
+    compact = _compact(np.ascontiguousarray(lattice, dtype=float).tobytes())
+    folded = vectors - np.rint(vectors @ np.linalg.inv(compact)) @ compact
     # Rounding fractions finds the shortest vector of a right-angled cell only; in any other a neighbouring image can be nearer.
-    shifts = np.array(list(product((-1, 0, 1), repeat=3))) @ lattice
+    shifts = np.array(list(product((-1, 0, 1), repeat=3))) @ compact
     images = folded[..., None, :] + shifts
     nearest = np.einsum("...i,...i->...", images, images).argmin(axis=-1)
     return np.take_along_axis(images, nearest[..., None, None], axis=-2)[..., 0, :]
+
+
+@lru_cache(maxsize=16)
+def _compact(lattice: bytes) -> FloatArray:
+    """Shortest vectors of a lattice given as the bytes of its matrix: one cell is asked for many times."""
+    matrix = np.frombuffer(lattice).reshape(3, 3)
+    return np.asarray(reduction(matrix) @ matrix)
 
 
 def site_distances(host: Host, sites: npt.NDArray[np.int64]) -> FloatArray:

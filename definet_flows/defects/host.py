@@ -16,9 +16,15 @@ from pymatgen.core import Lattice, Structure
 
 from definet_flows.defects.presets import host_preset
 from definet_flows.defects.reading import checked_unit_cell, read_structure, structure_from_mp
-from definet_flows.defects.supercell import CellGrid, SupercellMatrix, supercell_matrix
+from definet_flows.defects.supercell import CellGrid, IntArray, SupercellMatrix, reduction, supercell_matrix
 from definet_flows.defects.symmetry import UnitCellOperation, site_permutations, unit_cell_operations
-from definet_flows.defects.vacuum import RECOMMENDED_VACUUM, gap_along, infer_dimensionality, with_vacuum
+from definet_flows.defects.vacuum import (
+    RECOMMENDED_VACUUM,
+    gap_along,
+    infer_dimensionality,
+    unwrapped_along_c,
+    with_vacuum,
+)
 from definet_flows.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -96,7 +102,11 @@ class Host:
         """
         canonical, preset = host_preset(name)
         return cls.from_structure(
-            preset.unit_cell(), supercell or preset.supercell, canonical, dimensionality=2, vacuum=vacuum
+            preset.unit_cell(),
+            preset.supercell if supercell is None else supercell,
+            canonical,
+            dimensionality=2,
+            vacuum=vacuum,
         )
 
     @classmethod
@@ -133,8 +143,10 @@ class Host:
         dimensions = dimensionality or infer_dimensionality(unit_cell)
         if dimensions not in {2, 3}:
             raise InputError(f"Dimensionality {dimensions} is neither 2 (layer, vacuum along c) nor 3 (bulk).")
-        if vacuum is not None and dimensions == 2:
-            unit_cell = with_vacuum(unit_cell, vacuum)
+        if dimensions == 2:
+            # A layer cut by the cell's edge would be another cluster, and another host, than the same layer in one piece.
+            unit_cell = unwrapped_along_c(unit_cell)
+            unit_cell = unit_cell if vacuum is None else with_vacuum(unit_cell, vacuum)
         host = cls(name or unit_cell.composition.reduced_formula, unit_cell, supercell_matrix(supercell), dimensions)
         if host.vacuum_warning:
             logger.warning(host.vacuum_warning)
@@ -174,6 +186,11 @@ class Host:
     def lattice(self) -> FloatArray:
         """[3, 3] Å, rows are lattice vectors."""
         return np.array(self.supercell_matrix, dtype=float) @ self.unit_cell.lattice.matrix
+
+    @cached_property
+    def compact_supercell(self) -> IntArray:
+        """[3, 3] integers: shortest vectors of the same superlattice, however skewed the supercell's own are."""
+        return reduction(self.lattice) @ np.array(self.supercell_matrix, dtype=np.int64)
 
     @cached_property
     def nominal_positions(self) -> FloatArray:
@@ -228,8 +245,8 @@ class Host:
     def fingerprint(self) -> str:
         """Content hash of the nominal unit cell and the supercell matrix; an engine's reference does not change it."""
         content = self._content()
-        # Six decimals: the same cell written to a file and read back is the same host.
-        rounded = {key: np.round(content[key], 6).tolist() for key in ("lattice", "frac_coords")}
+        # Six decimals: the same cell written to a file and read back is the same host. Adding zero makes -0.0 the same as 0.0.
+        rounded = {key: (np.round(content[key], 6) + 0.0).tolist() for key in ("lattice", "frac_coords")}
         return content_hash(content | rounded)
 
     def _content(self) -> dict[str, Any]:

@@ -13,6 +13,9 @@ from definet_flows.errors import InputError
 _SMALLEST_DISTANCE = 0.5
 """Å, atoms closer than this are the same atom written twice."""
 
+_EDGE = 1e-6
+"""Fraction of a lattice vector within which a coordinate is on the cell's edge."""
+
 
 def read_structure(path: str | Path) -> Structure:
     """Read a structure file of any format pymatgen or ASE knows (CIF, POSCAR, vasprun.xml, extxyz, ...).
@@ -33,6 +36,7 @@ def read_structure(path: str | Path) -> Structure:
                 "ignore"
             )  # parsers warn of rounded coordinates and missing labels, which are checked below
             structure = _read_xyz(file) if file.suffix in {".xyz", ".extxyz"} else Structure.from_file(file)
+            structure = _in_file_order(structure, file) if ".cif" in file.name.lower() else structure
     # A parser meets a damaged file with whatever error it happens to hit.
     except Exception as error:
         raise InputError(
@@ -50,24 +54,39 @@ def _read_xyz(file: Path) -> Structure:
     return Structure.from_sites(AseAtomsAdaptor.get_structure(read(file, index=0)).sites)  # type: ignore[arg-type]
 
 
+def _in_file_order(structure: Structure, file: Path) -> Structure:
+    """The atoms of a CIF in the order of the file; pymatgen sorts them by element."""
+    from pymatgen.io.cif import CifFile
+
+    listed = [block.data.get("_atom_site_label") for block in CifFile.from_file(file).data.values()]
+    labels: list[str] = next(labels for labels in listed if labels)
+    return Structure.from_sites(
+        sorted(structure, key=lambda site: labels.index(site.label) if site.label in labels else -1)
+    )
+
+
 def checked_unit_cell(structure: Structure) -> Structure:
     """A plain copy (elements and coordinates only) of an ordered structure without overlapping atoms.
 
     Raises
     ------
     InputError
-        If the structure is empty, disordered, not finite, or atoms overlap.
+        If the structure is empty, disordered, not finite or flat, or atoms overlap.
     """
     if len(structure) == 0:
         raise InputError("The structure holds no atoms; give a CIF or POSCAR with a structure in it.")
     if not structure.is_ordered:
         raise InputError("The structure has partially occupied sites; give one with a single element on each site.")
-    if not np.isfinite(structure.frac_coords).all():
+    if not (np.isfinite(structure.frac_coords).all() and np.isfinite(structure.lattice.matrix).all()):
         raise InputError("The structure has coordinates that are not finite numbers; check the file.")
+    if structure.volume < _SMALLEST_DISTANCE**3:
+        raise InputError("The cell has no volume; its three lattice vectors must be independent.")
     symbols = [
         site.specie.element.symbol if hasattr(site.specie, "element") else site.specie.symbol for site in structure
     ]
-    plain = Structure(structure.lattice, symbols, structure.frac_coords % 1.0)
+    frac_coords = structure.frac_coords % 1.0
+    frac_coords[frac_coords > 1 - _EDGE] -= 1  # a hair below zero is zero, not the far side of the cell
+    plain = Structure(structure.lattice, symbols, frac_coords)
     distances = plain.distance_matrix + np.where(np.eye(len(plain)), np.inf, 0.0)
     if distances.min() < _SMALLEST_DISTANCE:
         i, j = np.unravel_index(int(distances.argmin()), distances.shape)

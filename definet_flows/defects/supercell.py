@@ -49,6 +49,17 @@ def supercell_matrix(size: Any) -> SupercellMatrix:
     return (a, b, c)  # type: ignore[return-value]
 
 
+def reduction(lattice: npt.NDArray[np.float64]) -> IntArray:
+    """[3, 3] integers that turn lattice vectors (rows, Å) into the shortest ones of the same lattice (Minkowski reduction).
+
+    Only among those is the nearest image of a point sure to be next to the one that rounding finds.
+    """
+    from ase.geometry import minkowski_reduce
+
+    operation: IntArray = np.rint(minkowski_reduce(lattice)[1]).astype(np.int64)
+    return operation
+
+
 class CellGrid:
     """The unit cells inside one supercell, numbered, with translation modulo the supercell.
 

@@ -52,7 +52,7 @@ def with_vacuum(unit_cell: Structure, vacuum: float) -> Structure:
     missing = vacuum - gap_along(unit_cell, 2)
     if missing <= 0:
         return unit_cell
-    whole = _unwrapped_along_c(unit_cell)
+    whole = unwrapped_along_c(unit_cell)
     matrix = whole.lattice.matrix.copy()
     normal = np.cross(matrix[0], matrix[1])
     height = abs(matrix[2] @ normal) / np.linalg.norm(normal)
@@ -60,7 +60,7 @@ def with_vacuum(unit_cell: Structure, vacuum: float) -> Structure:
     return Structure(Lattice(matrix), whole.species, whole.cart_coords, coords_are_cartesian=True)
 
 
-def _unwrapped_along_c(unit_cell: Structure) -> Structure:
+def unwrapped_along_c(unit_cell: Structure) -> Structure:
     """Shift whole atoms by c so that the layer is in one piece and the gap at the cell's edge."""
     frac_coords = unit_cell.frac_coords.copy()
     z = frac_coords[:, 2] % 1.0
