@@ -28,7 +28,7 @@ def write_configurations(configurations: Iterable[DefectConfiguration], path: st
         )
         for configuration in configurations
     ]
-    Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    Path(path).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return Path(path)
 
 
@@ -38,7 +38,7 @@ def read_configurations(path: str | Path, host: Host) -> list[DefectConfiguratio
     Raises
     ------
     InputError
-        If the file is missing or a line is malformed.
+        If the file is missing, a line is malformed, or it was written for another crystal.
     """
     file = Path(path)
     if not file.is_file():
@@ -54,5 +54,10 @@ def read_configurations(path: str | Path, host: Host) -> list[DefectConfiguratio
             raise InputError(f"{file}, line {number} is not a configuration ({error!r}).") from error
         if key not in supercells:
             supercells[key] = host.with_supercell(entry["supercell"])
-        found.append(DefectConfiguration.create(supercells[key], defects))
+        configuration = DefectConfiguration.create(supercells[key], defects)
+        if entry.get("placement_id", configuration.placement_id) != configuration.placement_id:
+            raise InputError(
+                f"{file}, line {number} belongs to another crystal than {host.name}; name the host it was made for."
+            )
+        found.append(configuration)
     return found

@@ -107,6 +107,8 @@ def match_structure(host: Host, structure: Structure) -> StructureMatch:
     MatchError
         If the cell, the atoms or their number do not fit the host, or an assignment is ambiguous.
     """
+    if not structure.is_ordered:
+        raise MatchError("The structure has partially occupied sites; give one with a single element on each site.")
     _check_cell(host, structure)
     if len(structure) > host.n_sites:
         raise MatchError(

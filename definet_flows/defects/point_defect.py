@@ -14,7 +14,7 @@ VACANCY = "Vac"
 """Species of a vacated site. It cannot be ``V``, which is vanadium."""
 
 _NOTATION = re.compile(r"(?P<new>[A-Z][a-z]*|v)_(?P<host>[A-Z][a-z]?)")
-_UNSUPPORTED = re.compile(r"_i\b|_i_|^i_|inters|split|recon|dumbbell|frenkel", re.IGNORECASE)
+_UNSUPPORTED = re.compile(r"_i\b|_i_|^i_|(?i:inters|split|recon|dumbbell|frenkel)")
 
 
 @dataclass(frozen=True, order=True)
@@ -58,7 +58,7 @@ class PointDefect:
             For anything else; interstitials, split defects and reconstructions are refused by name.
         """
         match = _NOTATION.fullmatch(text.strip())
-        if match is None:
+        if match is None or _UNSUPPORTED.search(text):
             raise InputError(_refusal(text.strip()))
         new = match["new"]
         vacated = new in {"V", "v", VACANCY}

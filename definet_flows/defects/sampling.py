@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
 
 import numpy as np
 
@@ -69,7 +70,7 @@ def _options(host: Host, substitutions: Mapping[str, Iterable[str]]) -> dict[str
 
 
 def _whole_number_of_defects(host: Host, concentration: float, options: Mapping[str, list[str]], cap: int) -> int:
-    n_defects = round(concentration * host.n_sites)
+    n_defects = round(concentration * host.n_sites) if isfinite(concentration) else 0
     room = sum(min(host.species.count(symbol), cap * len(species)) for symbol, species in options.items())
     if not 1 <= n_defects <= room:
         raise InputError(
