@@ -13,13 +13,21 @@ import argparse
 import multiprocessing
 import pickle
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from definet_flows.defects import DefectConfiguration, Host, enumerate_configurations, low_density_recipes, read_configurations
+from definet_flows.defects import (
+    DefectConfiguration,
+    Host,
+    enumerate_configurations,
+    low_density_recipes,
+    read_configurations,
+)
 from definet_flows.engines import ForceFieldEngine
+from definet_flows.engines.hessian import pristine_hessian
 from definet_flows.training.labels import LabelSet
 
 HELD_OUT = Path(__file__).parent.parent / "workflows" / "mos2"
@@ -110,9 +118,13 @@ def write_label_sets(configurations: list[DefectConfiguration], done: dict[str, 
             steps = sum(outcome.ionic_steps for _, outcome in outcomes)
             hours = sum(outcome.core_hours for _, outcome in outcomes)
             failed = [str(c) for c, outcome in outcomes if not outcome.converged]
-            print(f"{n}x{n} {name}: {len(converged)} labels, {steps} evaluations, {hours:.2f} core-hours, not converged: {failed}")
+            print(
+                f"{n}x{n} {name}: {len(converged)} labels, {steps} evaluations, {hours:.2f} core-hours, not converged: {failed}"
+            )
             if converged:
-                LabelSet.of(converged, engine.physics).save(out / f"mos2-{n}x{n}-{name}.safetensors")
+                labels = LabelSet.of(converged, engine.physics)
+                force_constants = pristine_hessian(TIGHT, labels.host).astype(np.float32)
+                replace(labels, force_constants=force_constants).save(out / f"mos2-{n}x{n}-{name}.safetensors")
 
 
 if __name__ == "__main__":

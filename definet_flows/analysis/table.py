@@ -16,6 +16,7 @@ EXPOSURES = {
     "same_size": "seen at the same size",
     "other_size": "seen at another size",
     "new": "new",
+    "undefined": "undefined at this size",
 }
 """How reports name what training has seen of a defect cluster."""
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from definet_flows.defects import DefectConfiguration
     from definet_flows.definet.network import DefiNetConfig
 
-Exposure = Literal["same_size", "other_size", "new"]
-"""What a checkpoint has seen of a defect cluster in training: at this size, at another size, or nothing."""
+Exposure = Literal["same_size", "other_size", "new", "undefined"]
+"""What a checkpoint has seen of a defect cluster in training: at this size, at another size, nothing, or not decidable."""
 
 Ids = Annotated[frozenset[str], PlainSerializer(sorted, return_type=list[str])]
 """A set that is written in order, so that the same card gives the same file."""
@@ -57,10 +57,13 @@ class ModelCard(BaseModel):
     def exposure(self, configuration: DefectConfiguration) -> Exposure:
         """Return whether training saw this placement, only its cluster in another supercell, or neither.
 
-        Without a cluster id (an ambiguous shortest image) only the placement itself can have been seen.
+        Without a cluster id (an ambiguous shortest image) only the placement itself can be looked up; whether training saw
+        something close to it cannot be said, so it never counts as new.
         """
         if self.configuration_ids & {configuration.id, configuration.placement_id}:
             return "same_size"
+        if configuration.cluster_id is None:
+            return "undefined"
         return "other_size" if configuration.cluster_id in self.cluster_ids else "new"
 
 

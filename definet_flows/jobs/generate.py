@@ -90,7 +90,11 @@ class ConfigurationSource(BaseModel):
         distinct = list({candidate.id: candidate for candidate in self._candidates(host)}.values())
         if not distinct:
             raise InputError("The campaign has no configurations: its distance limits leave none.")
-        return distinct if self.select is None else select(distinct, self.select, is_new)
+        if self.select is None:
+            return distinct
+        if self.select.defined_clusters:
+            distinct = [candidate for candidate in distinct if candidate.cluster_id is not None]
+        return select(distinct, self.select, is_new)
 
     def _candidates(self, host: Host) -> Iterator[DefectConfiguration]:
         preset_recipes = low_density_recipes(host.name) if self.preset == "low-density" else ()

@@ -23,6 +23,10 @@ class Selection(BaseModel):
     stratify: Literal["label"] | None = Field(
         default="label", description="Spread the draw evenly over the labels, or draw from all alike (null)"
     )
+    defined_clusters: bool = Field(
+        default=False,
+        description="Only configurations whose defect cluster is defined at this size: no two shortest images are equally near",
+    )
     min_new_clusters: int = Field(
         default=0, ge=0, description="At least so many whose defect cluster the checkpoint was not trained on"
     )

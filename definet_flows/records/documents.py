@@ -14,7 +14,7 @@ SCHEMA_VERSION = 1
 Start = Literal["unrelaxed", "prerelaxed"]
 State = Literal["converged", "unconverged", "failed"]
 Kind = Literal["defect", "pristine"]
-Exposure = Literal["same_size", "other_size", "new"]
+Exposure = Literal["same_size", "other_size", "new", "undefined"]
 Sites = list[tuple[float, float, float]]
 
 
@@ -111,7 +111,8 @@ class RelaxationRecord(ConfigurationSummary):
         default=None, description="Hash of the guard's settings; None for the unrelaxed start"
     )
     exposure: Exposure | None = Field(
-        default=None, description="Whether training saw this cluster at the same size, at another, or not (new)"
+        default=None,
+        description="Training saw this cluster at the same size, at another, not (new), or the size leaves it undefined",
     )
     prerelax_seconds: float = Field(default=0.0, description="Wall time of the prediction this started from, s")
 
@@ -132,7 +133,7 @@ class PredictionRecord(ConfigurationSummary):
     reasons: list[str] = Field(description="Why the guard refused it")
     max_displacement: float | None = Field(description="Largest predicted displacement of an atom, Å")
     exposure: Exposure = Field(
-        description="Whether training saw this cluster at the same size, at another, or not (new)"
+        description="Training saw this cluster at the same size, at another, not (new), or the size leaves it undefined"
     )
     seconds: float = Field(description="Wall time of the prediction, this one's share of its batch, s")
     cores: int = Field(default=1, description="Processor cores (or one GPU) it held")
@@ -169,7 +170,7 @@ class SavingsRecord(ConfigurationSummary):
     checkpoint_hash: str = Field(description="Content hash of the checkpoint")
     guard_hash: str = Field(description="Hash of the guard's settings")
     exposure: Exposure = Field(
-        description="Whether training saw this cluster at the same size, at another, or not (new)"
+        description="Training saw this cluster at the same size, at another, not (new), or the size leaves it undefined"
     )
     guard_passed: bool = Field(description="Whether the guard let the prediction through")
     guard_reasons: list[str] = Field(description="Why the guard refused it")

@@ -48,6 +48,12 @@ class TrainingConfig(BaseModel):
     batch_size: int = Field(default=24, ge=1, description="Configurations per optimiser step, of one host each")
     learning_rate: float = Field(default=1e-4, gt=0, description="Of AdamW (amsgrad) at the start")
     weight_decay: float = Field(default=0.0, ge=0, description="Of AdamW")
+    force_weight: float = Field(
+        default=0.0,
+        ge=0,
+        description="Weight in the loss of the forces (eV/Å) that the errors would make in the pristine host, Å²/eV; needs "
+        "labels with force constants",
+    )
     schedule: Literal["plateau", "cosine"] = Field(
         default="plateau",
         description="plateau: decay when validation stalls; cosine: to zero over max_epochs",

@@ -12,6 +12,7 @@ from torch.utils.data import IterableDataset
 
 from definet_flows.definet.graph import HostGraph
 from definet_flows.definet.network import DefiNetConfig
+from definet_flows.engines.hessian import full_hessian
 from definet_flows.training.labels import LabelSet
 
 
@@ -29,6 +30,8 @@ class Batch:
         bool [batch, n_sites], True for real atoms.
     displacements
         [batch, n_sites, 3] Å, the labels.
+    hessian
+        [3 n_sites, 3 n_sites] eV/Å² of the pristine host, or None where the labels have no force constants.
     """
 
     graph: HostGraph
@@ -36,16 +39,29 @@ class Batch:
     markers: Tensor
     occupied: Tensor
     displacements: Tensor
+    hessian: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Batch:
         """The batch on a device."""
-        tensors = (self.atomic_numbers, self.markers, self.occupied, self.displacements)
-        return Batch(self.graph.to(device), *(tensor.to(device) for tensor in tensors))
+        return Batch(
+            self.graph.to(device),
+            self.atomic_numbers.to(device),
+            self.markers.to(device),
+            self.occupied.to(device),
+            self.displacements.to(device),
+            None if self.hessian is None else self.hessian.to(device),
+        )
 
     def rows(self, index: Tensor) -> Batch:
         """Some of its configurations."""
-        tensors = (self.atomic_numbers, self.markers, self.occupied, self.displacements)
-        return Batch(self.graph, *(tensor[index] for tensor in tensors))
+        return Batch(
+            self.graph,
+            self.atomic_numbers[index],
+            self.markers[index],
+            self.occupied[index],
+            self.displacements[index],
+            self.hessian,
+        )
 
     def __len__(self) -> int:
         return len(self.markers)
@@ -54,12 +70,15 @@ class Batch:
 def as_batch(labels: LabelSet, network: DefiNetConfig) -> Batch:
     """All labels of a set as one batch in float32."""
     graph = HostGraph.build(labels.host, network.graph_radius, network.max_neighbours).to("cpu", torch.float32)
-    stacked = [
-        np.stack([getattr(configuration, name) for configuration in labels.configurations])
+    atomic_numbers, markers, occupied = (
+        torch.from_numpy(np.stack([getattr(configuration, name) for configuration in labels.configurations]))
         for name in ("atomic_numbers", "markers", "occupied")
-    ]
-    tensors = [torch.from_numpy(array) for array in stacked]
-    return Batch(graph, *tensors, torch.from_numpy(labels.displacements).float())
+    )
+    displacements = torch.from_numpy(labels.displacements).float()
+    if labels.force_constants is None:
+        return Batch(graph, atomic_numbers, markers, occupied, displacements)
+    hessian = full_hessian(labels.host, labels.force_constants.astype(np.float64))
+    return Batch(graph, atomic_numbers, markers, occupied, displacements, torch.from_numpy(hessian).float())
 
 
 class BatchStream(IterableDataset[Batch]):
@@ -84,11 +103,7 @@ class BatchStream(IterableDataset[Batch]):
         return sum(-(-len(batch) // self.batch_size) for batch in self.whole)
 
     def __iter__(self) -> Iterator[Batch]:
-        pieces = [
-            (batch, index)
-            for batch in self.whole
-            for index in self._order(len(batch)).split(self.batch_size)
-        ]
+        pieces = [(batch, index) for batch in self.whole for index in self._order(len(batch)).split(self.batch_size)]
         for piece in self._order(len(pieces)).tolist():
             batch, index = pieces[piece]
             yield batch.rows(index)

@@ -77,13 +77,13 @@ def _fit(config: TrainingConfig, pool: LabelPool, split: Split, folder: Path, st
         torch.set_num_threads(config.threads)
     whole = {name: _batches(pool.subset(getattr(split, name)), config) for name in ("training", "validation")}
     # Read anew at every epoch, in this process: the labels are in memory already.
-    loaders = [
-        DataLoader(BatchStream(whole["training"], config.batch_size, config.seed), batch_size=None),
-        DataLoader(BatchStream(whole["validation"], config.batch_size), batch_size=None),
-    ]
+    training = DataLoader(BatchStream(whole["training"], config.batch_size, config.seed), batch_size=None)
+    validation = DataLoader(BatchStream(whole["validation"], config.batch_size), batch_size=None)
     module = DefiNetModule(config)
     device = resolve_device(config.device)
-    best = ModelCheckpoint(folder, filename="best", monitor="validation_loss", save_last=True, enable_version_counter=False)
+    best = ModelCheckpoint(
+        folder, filename="best", monitor="validation_loss", save_last=True, enable_version_counter=False
+    )
     callbacks: list[Callback] = [
         EMAWeightAveraging(decay=config.ema_decay),
         best,
@@ -100,7 +100,7 @@ def _fit(config: TrainingConfig, pool: LabelPool, split: Split, folder: Path, st
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
-    trainer.fit(module, *loaders, ckpt_path=state, weights_only=True)
+    trainer.fit(module, training, validation, ckpt_path=state, weights_only=True)
     return _with_weights(module, Path(best.best_model_path))
 
 
@@ -128,8 +128,8 @@ def model_card(config: TrainingConfig, pool: LabelPool, split: Split, metrics: d
         teacher=teacher_name(pool.teacher),
         label_source=f"{len(pool.configurations)} relaxations of {host.name}, settings {pool.teacher}",
         training_hash=f"{pool.content_hash}-{split.hash}",
-        cluster_ids=tuple(sorted({c.cluster_id for c in configurations if c.cluster_id})),
-        configuration_ids=tuple(sorted(c.placement_id for c in configurations)),
+        cluster_ids=frozenset(c.cluster_id for c in configurations if c.cluster_id),
+        configuration_ids=frozenset(c.placement_id for c in configurations),
         training_sizes=tuple(sorted(sizes)),
         metrics=metrics,
         max_displacement_trained=float(lengths.max()),

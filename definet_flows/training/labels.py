@@ -24,6 +24,9 @@ from definet_flows.errors import InputError
 
 SCHEMA_VERSION = 1
 
+_TENSORS = ("displacements", "defect_sites", "defect_species")
+_FORCE_CONSTANTS = "force_constants"
+
 _NO_DEFECT = -1
 """Site number that pads the table of changed sites."""
 
@@ -46,12 +49,16 @@ class LabelSet:
         float32 [n_labels, n_sites, 3] Å from the host's positions.
     teacher
         Engine settings that change the labels.
+    force_constants
+        float32 [n_unit_sites, 3, n_sites, 3] eV/Å² of the pristine host under the same teacher (`pristine_hessian`), where they
+        were computed; they let training weigh an error by the force it makes.
     """
 
     host: Host
     configurations: tuple[DefectConfiguration, ...]
     displacements: npt.NDArray[np.float32]
     teacher: dict[str, Any]
+    force_constants: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.configurations)
@@ -82,7 +89,9 @@ class LabelSet:
         host = pairs[0][0].host
         if any(configuration.host != host for configuration, _ in pairs):
             raise LabelError("The labels belong to several hosts; make one label set per host supercell.")
-        displacements = np.stack([centred_displacements(configuration, positions) for configuration, positions in pairs])
+        displacements = np.stack(
+            [centred_displacements(configuration, positions) for configuration, positions in pairs]
+        )
         configurations = tuple(configuration for configuration, _ in pairs)
         return cls(host, configurations, displacements.astype(np.float32), teacher)
 
@@ -96,7 +105,7 @@ class LabelSet:
     def subset(self, indices: Sequence[int]) -> LabelSet:
         """Some of the labels, by position."""
         chosen = tuple(self.configurations[i] for i in indices)
-        return LabelSet(self.host, chosen, self.displacements[list(indices)], self.teacher)
+        return LabelSet(self.host, chosen, self.displacements[list(indices)], self.teacher, self.force_constants)
 
     def save(self, path: str | Path) -> Path:
         """Write one safetensors file."""
@@ -108,7 +117,9 @@ class LabelSet:
                 sites[row, column] = site
                 species[row, column] = 0 if symbol == VACANCY else Element(symbol).Z
         header = {"schema_version": SCHEMA_VERSION, "host": self.host.to_dict(), "teacher": self.teacher}
-        tensors = {"displacements": self.displacements, "defect_sites": sites, "defect_species": species}
+        tensors: dict[str, npt.NDArray[Any]] = dict(zip(_TENSORS, (self.displacements, sites, species), strict=True))
+        if self.force_constants is not None:
+            tensors[_FORCE_CONSTANTS] = self.force_constants
         save_file(tensors, str(path), metadata={"definet_flows": json.dumps(header)})
         return Path(path)
 
@@ -127,17 +138,21 @@ class LabelSet:
         try:
             with safe_open(str(file), framework="np") as stored:
                 header = json.loads((stored.metadata() or {})["definet_flows"])
-                tensors = {name: stored.get_tensor(name) for name in ("displacements", "defect_sites", "defect_species")}
+                tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  not a mapping
+                displacements, sites, species = (tensors[name] for name in _TENSORS)
         except (SafetensorError, KeyError, json.JSONDecodeError, OSError) as error:
-            raise LabelError(f"{file} is not a label set or is damaged ({type(error).__name__}); make it anew.") from error
+            raise LabelError(
+                f"{file} is not a label set or is damaged ({type(error).__name__}); make it anew."
+            ) from error
         if header["schema_version"] != SCHEMA_VERSION:
-            raise LabelError(f"{file} has label schema {header['schema_version']}, this version reads {SCHEMA_VERSION}; make it anew.")
+            raise LabelError(
+                f"{file} has label schema {header['schema_version']}, this version reads {SCHEMA_VERSION}; make it anew."
+            )
         host = Host.from_dict(header["host"])
         configurations = tuple(
-            DefectConfiguration(host, _changed_sites(sites, species))
-            for sites, species in zip(tensors["defect_sites"], tensors["defect_species"], strict=True)
+            DefectConfiguration(host, _changed_sites(*row)) for row in zip(sites, species, strict=True)
         )
-        return cls(host, configurations, tensors["displacements"], header["teacher"])
+        return cls(host, configurations, displacements, header["teacher"], tensors.get(_FORCE_CONSTANTS))
 
 
 def centred_displacements(configuration: DefectConfiguration, positions: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -150,8 +165,10 @@ def centred_displacements(configuration: DefectConfiguration, positions: npt.Arr
     """
     moved = np.asarray(positions, dtype=float)
     if moved.shape != (configuration.host.n_sites, 3) or not np.isfinite(moved).all():
-        raise LabelError(f"The relaxed positions of {configuration} are not [{configuration.host.n_sites}, 3] finite numbers.")
-    displacements = moved - configuration.host.positions
+        raise LabelError(
+            f"The relaxed positions of {configuration} are not [{configuration.host.n_sites}, 3] finite numbers."
+        )
+    displacements: npt.NDArray[np.float64] = moved - configuration.host.positions
     occupied = configuration.occupied
     displacements = displacements - displacements[occupied].mean(axis=0)
     displacements[~occupied] = 0.0

@@ -67,7 +67,11 @@ def load_labels(config: TrainingConfig) -> LabelPool:
     sets = [labels for source in config.labels for labels in read_source(Path(source))]
     teachers = {content_hash(labels.teacher) for labels in sets}
     if len(teachers) > 1:
-        raise LabelError(f"The labels come from {len(teachers)} different engine settings; train on one teacher at a time.")
+        raise LabelError(
+            f"The labels come from {len(teachers)} different engine settings; train on one teacher at a time."
+        )
+    if config.force_weight and any(labels.force_constants is None for labels in sets):
+        raise LabelError("force_weight needs labels with force constants, which these have not; set it to 0.")
     pool = LabelPool(tuple(sets))
     held_out = _held_out_clusters(config.held_out, sets[0].host)
     kept = [i for i, c in enumerate(pool.configurations) if c.cluster_id is None or c.cluster_id not in held_out]
@@ -91,10 +95,20 @@ def read_source(source: Path) -> list[LabelSet]:
 
 
 def _from_campaign(directory: Path) -> list[LabelSet]:
-    """Converged relaxations of a campaign directory, each configuration once."""
-    from definet_flows.records import read_relaxed
+    """Converged relaxations of a campaign directory, each configuration once; the unrelaxed start wins where both ended."""
+    from definet_flows.records import open_store
 
-    return [LabelSet.of(relaxed, teacher) for relaxed, teacher in read_relaxed(directory)]
+    found: dict[tuple[str, str], dict[str, tuple[DefectConfiguration, Any]]] = {}
+    physics: dict[str, dict[str, Any]] = {}
+    with open_store(directory, read_only=True) as store:
+        records = store.relaxations({"state": "converged", "kind": "defect"}, positions=True)
+        for record in sorted(records, key=lambda record: record.start):
+            physics[record.engine.physics_hash] = record.engine.physics
+            of_host = found.setdefault((record.host.fingerprint, record.engine.physics_hash), {})
+            of_host[record.configuration_id] = (store.configuration(record), record.positions)
+    if not found:
+        raise LabelError(f"{directory} holds no converged relaxation to learn from; run the campaign first.")
+    return [LabelSet.of(of_host.values(), physics[teacher]) for (_, teacher), of_host in sorted(found.items())]
 
 
 def _held_out_clusters(files: Sequence[str], host: Host) -> set[str]:

@@ -237,10 +237,10 @@ def test_exposure_tells_placement_from_cluster_from_nothing(make_host, card):
     assert by_placement.exposure(small) == "same_size"
 
 
-def test_an_ambiguous_cluster_is_new_unless_its_placement_was_seen(make_host, card):
+def test_an_ambiguous_cluster_is_undefined_unless_its_placement_was_seen(make_host, card):
     tiny = DefectConfiguration.create(make_host("MoS2", 2), {0: "W", 1: "W"})
     assert tiny.cluster_id is None
-    assert card.exposure(tiny) == "new"
+    assert card.exposure(tiny) == "undefined"
     assert card.model_copy(update={"configuration_ids": {tiny.id}}).exposure(tiny) == "same_size"
 
 
