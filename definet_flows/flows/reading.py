@@ -10,7 +10,6 @@ from typing import Any, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from definet_flows.errors import InputError
 from definet_flows.flows.campaign import Campaign
@@ -72,7 +71,7 @@ def _yaml_problem(error: yaml.YAMLError) -> str:
     return f"{problem or 'it cannot be read'}{where}"
 
 
-def _sentence(error: ErrorDetails) -> str:
+def _sentence(error: Mapping[str, Any]) -> str:
     """What is wrong with one field and what to write instead."""
     place = ".".join(map(str, error["loc"])) or "the campaign"
     kind, context = error["type"], error.get("ctx", {})
@@ -87,7 +86,7 @@ def _sentence(error: ErrorDetails) -> str:
     return f"'{place}' is {_shown(error['input'])}: {error['msg'][0].lower()}{error['msg'][1:]}."
 
 
-def _unknown_key(error: ErrorDetails) -> str:
+def _unknown_key(error: Mapping[str, Any]) -> str:
     *parents, key = map(str, error["loc"])
     model = _model_at(Campaign, parents)
     allowed = sorted(model.model_fields) if model else []

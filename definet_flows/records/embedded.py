@@ -7,17 +7,22 @@ table, so that writing and reading by key take one statement of SQL. The files s
 
 from __future__ import annotations
 
+import logging
 import sqlite3
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import bson
 from maggma.stores import MontyStore
-from monty.json import jsanitize
 from montydb import MontyClient, set_storage
 from montydb.types import bson as monty_bson
+
+logger = logging.getLogger(__name__)
+Result = TypeVar("Result")
 
 TABLE = "documents"
 LOOKUP_BATCH = 500
@@ -27,7 +32,8 @@ BUSY_SECONDS = 60.0
 _STORAGE = {
     "use_bson": True,
     "mongo_version": "4.0",
-    # A rollback journal rather than a write-ahead log: it needs no shared memory, which cluster file systems lack.
+    # A rollback journal, not a write-ahead log: that needs memory shared between all who read, which a login node and a
+    # compute node do not have.
     "journal_mode": "DELETE",
 }
 _CREATE = f"CREATE TABLE IF NOT EXISTS {TABLE}(k text NOT NULL, v text NOT NULL, PRIMARY KEY(k))"
@@ -82,7 +88,7 @@ class EmbeddedStore(MontyStore):
         Parameters
         ----------
         docs
-            One document or several.
+            One document or several, of types that BSON knows.
         key
             Only the store's own key field (the default) identifies documents here.
 
@@ -100,10 +106,16 @@ class EmbeddedStore(MontyStore):
     def query(self, criteria: dict[str, Any] | None = None, *args: Any, **kwargs: Any) -> Iterator[dict[str, Any]]:
         """As MontyStore.query; criteria that only list keys are answered without reading other documents."""
         keys = None if args or any(kwargs.values()) else _listed_keys(criteria, self.key)
-        if keys is None:
-            yield from super().query(criteria, *args, **kwargs)
-        else:
+        if keys is not None:
             yield from self._by_key(keys)
+            return
+        first, others = _patiently(lambda: _begun(super(EmbeddedStore, self).query(criteria, *args, **kwargs)))
+        yield from first
+        yield from others
+
+    def count(self, criteria: dict[str, Any] | None = None, *args: Any, **kwargs: Any) -> int:
+        """As MontyStore.count."""
+        return int(_patiently(lambda: super(EmbeddedStore, self).count(criteria, *args, **kwargs)))
 
     def query_one(self, criteria: dict[str, Any] | None = None, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
         """As MontyStore.query_one; a look-up by key reads only that document."""
@@ -119,9 +131,8 @@ class EmbeddedStore(MontyStore):
         return connection
 
     def _row(self, document: dict[str, Any]) -> tuple[bytes, bytes]:
-        plain = jsanitize(document, allow_bson=True)
-        plain["_id"] = plain[self.key]
-        return _encoded_id(plain["_id"]), bson.encode(plain)
+        identity = document[self.key]
+        return _encoded_id(identity), bson.encode({**document, "_id": identity})
 
     def _by_key(self, keys: Sequence[str]) -> Iterator[dict[str, Any]]:
         if not self.collection_file.is_file():
@@ -138,6 +149,23 @@ class EmbeddedStore(MontyStore):
 def _encoded_id(key: str) -> bytes:
     """The key as MontyDB writes it into its table."""
     return bytes(monty_bson.id_encode(key))
+
+
+def _begun(documents: Iterator[dict[str, Any]]) -> tuple[list[dict[str, Any]], Iterator[dict[str, Any]]]:
+    """The first document and the rest; MontyDB reads the file when the first is asked for, and not again."""
+    return list(islice(documents, 1)), documents
+
+
+def _patiently(read: Callable[[], Result]) -> Result:
+    """Read while another process may be writing: MontyDB itself gives up after five seconds."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            return read()
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            logger.debug("waiting for a writer: %s", error)
 
 
 def _listed_keys(criteria: dict[str, Any] | None, key: str) -> list[str] | None:

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from definet_flows.records import documents
+from definet_flows.records.documents import (
+    SCHEMA_VERSION,
+    CampaignRecord,
+    PredictionRecord,
+    RelaxationRecord,
+    SavingsRecord,
+)
+
+MODELS = [model for model in vars(documents).values() if isinstance(model, type) and issubclass(model, BaseModel)]
+UNITS = {
+    "energy": "eV",
+    "energy_difference": "eV",
+    "max_force": "eV/Å",
+    "max_force_history": "eV/Å",
+    "positions": "Å",
+    "largest_distance": "Å",
+    "max_displacement": "Å",
+    "wall_seconds": " s",
+    "seconds": " s",
+    "prerelax_seconds": " s",
+    "core_hours": "ore-hours",
+    "total_moment": "Bohr magnetons",
+    "moment_difference": "Bohr magnetons",
+    "charge": "elementary charges",
+}
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_every_field_says_what_it_is_and_in_which_unit(model):
+    for name, field in model.model_fields.items():
+        if model is BaseModel:
+            continue
+        assert field.description, name
+        assert UNITS.get(name, "") in f" {field.description}", name
+
+
+def test_documents_know_their_versions(copper):
+    record = copper.record(copper.configuration())
+    assert record.schema_version == SCHEMA_VERSION
+    assert re.match(r"\d+\.\d+", record.code_version)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", record.last_updated)
+
+
+def test_documents_survive_json(copper):
+    prediction = copper.prediction(copper.configuration())
+    for document in (prediction, copper.record(copper.configuration(), prediction)):
+        again = type(document).model_validate_json(document.model_dump_json())
+        assert again == document
+
+
+@pytest.mark.parametrize("model", [RelaxationRecord, PredictionRecord, SavingsRecord, CampaignRecord])
+def test_an_unknown_field_is_refused(model):
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        model.model_validate({"steps": 3})
