@@ -177,4 +177,5 @@ class GenerateMaker(Maker):
         from definet_flows.definet import load_checkpoint
 
         card = load_checkpoint(self.checkpoint).card
-        return lambda configuration: card.exposure(configuration) == "new"
+        # Where the cluster is ambiguous, nobody can say that it is new.
+        return lambda one: one.cluster_id is not None and card.exposure(one) == "new"

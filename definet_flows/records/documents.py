@@ -15,7 +15,7 @@ Start = Literal["unrelaxed", "prerelaxed"]
 State = Literal["converged", "unconverged", "failed"]
 Kind = Literal["defect", "pristine"]
 Exposure = Literal["same_size", "other_size", "new", "undefined"]
-Sites = list[tuple[float, float, float]]
+Sites = list[list[float]]
 
 
 def utc_now() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from definet_flows.defects import DefectConfiguration, Host
 from definet_flows.engines import Relaxation
@@ -15,7 +15,6 @@ from definet_flows.records.documents import (
     ModelSummary,
     PredictionRecord,
     RelaxationRecord,
-    Sites,
     State,
 )
 from definet_flows.records.keys import prediction_key, relaxation_key
@@ -139,7 +138,7 @@ def record_from_prediction(
         **_summary(configuration, campaign),
         **model.model_dump(),
         reference_hash=reference_hash,
-        positions=None if prediction.positions is None else cast("Sites", prediction.positions.tolist()),
+        positions=None if prediction.positions is None else prediction.positions.tolist(),
         passed=verdict.passed,
         reasons=list(verdict.reasons),
         max_displacement=verdict.max_displacement,

@@ -154,7 +154,7 @@ def test_the_vacated_site_does_not_count(store, copper):
     configuration = copper.configuration()
     predicted = copper.prediction(configuration)
     run = copper.record(configuration, predicted)
-    moved = [(9.0, 9.0, 9.0) if site == configuration.defects[0][0] else row for site, row in enumerate(run.positions)]
+    moved = [[9.0, 9.0, 9.0] if site == configuration.defects[0][0] else row for site, row in enumerate(run.positions)]
     store.add_predictions([predicted])
     store.add_relaxations([copper.record(configuration), run.model_copy(update={"positions": moved})])
     assert build_savings(store)[0].same_minimum

@@ -69,7 +69,7 @@ def test_figures_are_read_without_coordinates(store, runs):
     keys = [runs[0][0].key, runs[0][3].key, "absent"]
     found = store.positions(keys)
     assert set(found) == set(keys[:2])
-    assert found[keys[0]] == [list(row) for row in runs[0][0].positions]
+    assert found[keys[0]] == runs[0][0].positions
 
 
 def test_criteria_select(store, runs):
