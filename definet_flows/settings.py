@@ -30,7 +30,6 @@ class Settings(BaseSettings):
     models_dir: Path | None = Field(
         default=None, description="Folder of your own checkpoints, searched before the shipped ones"
     )
-    mp_api_key: str | None = Field(default=None, description="Materials Project key, for hosts named by their mp- id")
 
 
 @lru_cache(maxsize=1)

@@ -35,7 +35,7 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str
     from rich.table import Table
 
     shown = [list(row) for row in rows]
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD)
     for position, column in enumerate(columns):
         numeric = any(isinstance(row[position], int | float) for row in shown)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
@@ -45,7 +45,8 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str
     # Rich ends the program itself when a pipe is closed, so what it draws is written out here.
     with console.capture() as drawing:
         console.print(table)
-    typer.echo(drawing.get(), nl=False)
+    lines = [*([title] if title else []), *drawing.get().splitlines()]
+    typer.echo("\n".join(line.rstrip() for line in lines))
 
 
 def show_json(content: Any) -> None:
