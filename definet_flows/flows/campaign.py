@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from definet_flows.defects import Host
 from definet_flows.defects.host import content_hash
@@ -33,6 +33,14 @@ class HostSettings(BaseModel):
     )
     vacuum: float | None = Field(default=None, gt=0, description="Vacuum of a layer is widened to at least this, Å")
 
+    @field_validator("supercell", mode="before")
+    @classmethod
+    def _is_supercell(cls, value: Any) -> Any:
+        rows = value if _has_three(value) and all(map(_has_three, value)) else [value]
+        if value is not None and not all(_has_three(row) and all(type(x) is int for x in row) for row in rows):
+            raise ValueError("write three whole numbers, such as [4, 4, 1], or a 3x3 matrix of them")
+        return value
+
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
         sources = [name for name in ("preset", "file", "mp_id") if getattr(self, name) is not None]
@@ -56,6 +64,10 @@ class HostSettings(BaseModel):
         if self.file is not None:
             return Host.from_file(self.file, self.supercell, self.dimensionality, self.vacuum)
         return Host.from_mp_id(str(self.mp_id), self.supercell, self.dimensionality, self.vacuum)
+
+
+def _has_three(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 3
 
 
 class Campaign(BaseModel):
