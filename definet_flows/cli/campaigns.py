@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from definet_flows.cli.output import show_json
+from definet_flows.cli.output import show_json, writable_folder
 from definet_flows.errors import InputError
 from definet_flows.settings import workflows_directory
 
@@ -52,6 +52,7 @@ def run(
     from definet_flows.launch.local import run_campaign
 
     plan = load_campaign(path)
+    writable_folder(directory)
     with _progress_shown() as on_progress:
         summary = run_campaign(plan, directory, workers, on_progress, retry_failed=retry_failed)
     if as_json:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import time
@@ -102,6 +103,26 @@ def test_a_missing_campaign_file_is_named(invoke, tmp_path):
     reply = invoke("run", tmp_path / "none.yaml", "--dir", tmp_path / "run")
     assert reply.exit_code == 2
     assert "none.yaml" in reply.stderr
+
+
+def test_a_file_where_the_directory_should_be(invoke, campaign, tmp_path):
+    (tmp_path / "run").touch()
+    reply = invoke("run", campaign, "--dir", tmp_path / "run")
+    assert reply.exit_code == 2
+    assert "name another" in reply.stderr
+
+
+def test_a_truncated_checkpoint_stops_a_campaign_before_it_relaxes(shell, campaign, tiny_checkpoint, tmp_path):
+    damaged = tmp_path / "damaged"
+    shutil.copytree(tiny_checkpoint, damaged)
+    weights = damaged / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    path = tmp_path / "small.yaml"
+    path.write_text(campaign.read_text().replace(str(tiny_checkpoint), str(damaged)))
+    reply = shell("run", path, "--dir", tmp_path / "run", "--workers", 1)
+    assert reply.returncode == 2
+    assert "truncated" in reply.stderr
+    assert "relaxing:" not in reply.stderr
 
 
 def test_pace_tells_what_is_known():
