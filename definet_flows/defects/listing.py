@@ -43,18 +43,25 @@ def read_configurations(path: str | Path, host: Host) -> list[DefectConfiguratio
     file = Path(path)
     if not file.is_file():
         raise InputError(f"There is no configuration file {file}; check the path.")
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file} is not text; give JSON lines as `definet-flows enumerate -o` writes them.") from error
     found = []
     supercells: dict[str, Host] = {}
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         try:
             entry = json.loads(line)
             key = json.dumps(entry["supercell"])
             defects = {int(site): str(species) for site, species in entry["defects"]}
         except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
             raise InputError(f"{file}, line {number} is not a configuration ({error!r}).") from error
-        if key not in supercells:
-            supercells[key] = host.with_supercell(entry["supercell"])
-        configuration = DefectConfiguration.create(supercells[key], defects)
+        try:
+            if key not in supercells:
+                supercells[key] = host.with_supercell(entry["supercell"])
+            configuration = DefectConfiguration.create(supercells[key], defects)
+        except InputError as error:
+            raise InputError(f"{file}, line {number} does not fit {host.name}: {error}") from error
         if entry.get("placement_id", configuration.placement_id) != configuration.placement_id:
             raise InputError(
                 f"{file}, line {number} belongs to another crystal than {host.name}; name the host it was made for."

@@ -39,9 +39,7 @@ class PointDefect:
                     f"'{symbol}' is not an element; write defects as V_S (vacancy) or Se_S (Se on an S site)."
                 )
         if self.host_species == self.new_species:
-            raise InputError(
-                f"{self.new_species}_{self.host_species} changes nothing; name another species for the site."
-            )
+            raise InputError(f"{self} changes nothing; name another species for the site.")
 
     @property
     def is_vacancy(self) -> bool:
