@@ -14,6 +14,7 @@ from definet_flows.errors import DefinetFlowsError, InputError
 from definet_flows.flows.campaign import Campaign
 from definet_flows.flows.plan import baseline_of
 from definet_flows.launch.cores import physical_cores
+from definet_flows.launch.directory import check_same_campaign
 from definet_flows.launch.pool import WorkerPool
 from definet_flows.launch.progress import OnProgress
 from definet_flows.launch.stages import Stages
@@ -77,10 +78,11 @@ def run_campaign(
     threads = int(campaign.engine.execution.get("threads", 1))
     count = workers or max(1, physical_cores() // threads)
     with open_store(directory) as store, _interruptible(store, directory):
+        known = check_same_campaign(store, campaign, host)
         log_file = (Path(directory) / WORKER_LOG).resolve()
         with WorkerPool(count, threads, log_file) as pool:
             stages = Stages(campaign, store, pool, on_progress, retry_failed=retry_failed)
-            stages.run(host)
+            stages.run(host, known)
         savings = write_savings(store, stages.model)
         return _summarized(stages, str(directory), savings, time.monotonic() - began)
 

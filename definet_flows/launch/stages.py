@@ -13,11 +13,10 @@ from definet_flows.flows.campaign import Campaign
 from definet_flows.flows.plan import PlannedRun, campaign_record, plan_runs
 from definet_flows.jobs import GenerateMaker, ModelSettings, PrerelaxMaker, RelaxHostMaker, RelaxMaker
 from definet_flows.jobs.hosts import Defects, configuration_from
-from definet_flows.launch.directory import check_same_campaign
 from definet_flows.launch.pool import Outcome, Task, WorkerPool
 from definet_flows.launch.progress import Meter, OnProgress
 from definet_flows.launch.worker import describe_model, run_job
-from definet_flows.records.documents import ModelSummary, PredictionRecord, RelaxationRecord
+from definet_flows.records.documents import CampaignRecord, ModelSummary, PredictionRecord, RelaxationRecord
 from definet_flows.records.errors import StoreError
 from definet_flows.records.extract import record_from_prediction, record_of_loss, reference_of
 from definet_flows.records.store import RecordStore
@@ -66,15 +65,16 @@ class Stages:
         self.n_run = 0
         self._pool, self._report, self._retry_failed = pool, report, retry_failed
 
-    def run(self, nominal: Host) -> None:
+    def run(self, nominal: Host, known: CampaignRecord | None) -> None:
         """Carry the campaign out.
 
         Parameters
         ----------
         nominal
             The pristine supercell as the campaign file describes it.
+        known
+            What the store has of this campaign; None in a new directory.
         """
-        known = check_same_campaign(self.store, self.campaign, nominal)
         # What may be wrong with a campaign shows here, before the directory becomes its own.
         listed = self.generate(nominal)
         device = self.load_model()
@@ -127,10 +127,11 @@ class Stages:
                 found.update((record.configuration_id, record) for record in records)
                 meter.count(len(records))
             missing = lost
-        refused = _refused(missing, settings, model, self.campaign.name)
-        self.store.add_predictions(refused)
-        found.update((record.configuration_id, record) for record in refused)
-        meter.count(len(refused), failed=len(refused))
+        if missing:
+            refused = _refused(missing, settings, model, self.campaign.name)
+            self.store.add_predictions(refused)
+            found.update((record.configuration_id, record) for record in refused)
+            meter.count(len(refused), failed=len(refused))
         self.predictions = found
 
     def relax(self, host: Host) -> None:
@@ -223,8 +224,6 @@ def _refused(
     configurations: Sequence[DefectConfiguration], settings: ModelSettings, model: ModelSummary, campaign: str
 ) -> list[PredictionRecord]:
     """Predictions that could not be made, as refusals, so that their configurations are relaxed unrelaxed."""
-    if not configurations:
-        return []
     from definet_flows.definet import GuardVerdict, Prediction, load_checkpoint
 
     card = load_checkpoint(settings.checkpoint).card
