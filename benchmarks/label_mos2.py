@@ -10,9 +10,10 @@ goes, and goes on where it stopped. Run with
 from __future__ import annotations
 
 import argparse
+import json
 import multiprocessing
-import pickle
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from definet_flows.defects import (
     low_density_recipes,
     read_configurations,
 )
-from definet_flows.engines import ForceFieldEngine
+from definet_flows.engines import ForceFieldEngine, Relaxation
 from definet_flows.engines.hessian import pristine_hessian
 from definet_flows.training.labels import LabelSet
 
@@ -64,7 +65,8 @@ def relax(task: tuple[DefectConfiguration, str]) -> dict[str, Any]:
     loose = LOOSE.model_copy(update={"device": device}).relax(configuration)
     start = None if loose.positions is None else np.array(loose.positions)
     tight = loose if start is None else TIGHT.model_copy(update={"device": device}).relax(configuration, start)
-    return {"placement_id": configuration.placement_id, "loose": loose, "tight": tight}
+    outcomes = {"loose": loose.model_dump(mode="json"), "tight": tight.model_dump(mode="json")}
+    return {"placement_id": configuration.placement_id, **outcomes}
 
 
 def main() -> None:
@@ -76,15 +78,18 @@ def main() -> None:
     parser.add_argument("--limit-seconds", type=float, default=3600)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    journal = arguments.out / "relaxations.pickle"
+    journal = arguments.out / "relaxations.jsonl"
     done = load_journal(journal)
     configurations = to_label()
     waiting = [c for c in configurations if c.placement_id not in done]
     print(f"{len(configurations)} to label, {len(done)} done", flush=True)
     began, before = time.perf_counter(), len(done)
-    with multiprocessing.get_context("spawn").Pool(arguments.workers) as pool, journal.open("ab") as stream:
+    with (
+        multiprocessing.get_context("spawn").Pool(arguments.workers) as pool,
+        journal.open("a", encoding="utf-8") as stream,
+    ):
         for result in pool.imap_unordered(relax, [(c, arguments.device) for c in waiting]):
-            pickle.dump(result, stream)
+            stream.write("\n" + json.dumps(result))
             done[result["placement_id"]] = result
             if time.perf_counter() - began > arguments.limit_seconds:
                 pool.terminate()
@@ -95,16 +100,12 @@ def main() -> None:
 
 
 def load_journal(journal: Path) -> dict[str, dict[str, Any]]:
-    """Results of earlier runs of this script, by placement."""
-    done: dict[str, dict[str, Any]] = {}
-    if journal.exists():
-        with journal.open("rb") as stream:
-            while True:
-                try:
-                    result = pickle.load(stream)
-                except EOFError:
-                    break
-                done[result["placement_id"]] = result
+    """Results of earlier runs of this script, by placement; a line cut short by a kill is left out."""
+    done = {}
+    for line in journal.read_text(encoding="utf-8").splitlines() if journal.exists() else ():
+        with suppress(json.JSONDecodeError):
+            result = json.loads(line)
+            done[result["placement_id"]] = result
     return done
 
 
@@ -113,7 +114,7 @@ def write_label_sets(configurations: list[DefectConfiguration], done: dict[str, 
     for n in SIZES:
         mine = [c for c in configurations if c.host.supercell_matrix[0][0] == n and c.placement_id in done]
         for name, engine in (("loose", LOOSE), ("tight", TIGHT)):
-            outcomes = [(c, done[c.placement_id][name]) for c in mine]
+            outcomes = [(c, Relaxation.model_validate(done[c.placement_id][name])) for c in mine]
             converged = [(c, outcome.positions) for c, outcome in outcomes if outcome.converged]
             steps = sum(outcome.ionic_steps for _, outcome in outcomes)
             hours = sum(outcome.core_hours for _, outcome in outcomes)
