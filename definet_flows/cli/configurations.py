@@ -166,26 +166,13 @@ def _listed(
 
 
 def _write(host: Host, configurations: Iterable[DefectConfiguration], output: Path) -> None:
+    from definet_flows.defects import write_configurations
+
     path = writable_file(output)
     host_path = path.with_suffix(".host.json")
     host_path.write_text(json.dumps(host.to_dict(), indent=1) + "\n", encoding="utf-8")
-    with path.open("w", encoding="utf-8") as file:
-        for configuration in configurations:
-            file.write(json.dumps(_line(configuration)) + "\n")
+    write_configurations(configurations, path)
     typer.echo(f"Configurations: {path}; their host: {host_path}", err=True)
-
-
-def _line(configuration: DefectConfiguration) -> dict[str, Any]:
-    """What `defects.read_configurations` reads, and what a person wants to know beside it."""
-    return {
-        "id": configuration.id,
-        "label": configuration.label,
-        "multiplicity": configuration.multiplicity,
-        "cluster_id": configuration.cluster_id,
-        "placement_id": configuration.placement_id,
-        "supercell": [list(row) for row in configuration.host.supercell_matrix],
-        **configuration.to_dict(),
-    }
 
 
 def _show_counts(counts: dict[str, int] | Counter[str], as_json: bool, key: str = "recipe") -> None:

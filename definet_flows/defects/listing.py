@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from definet_flows.defects.configuration import DefectConfiguration
 from definet_flows.defects.host import Host
@@ -12,24 +13,26 @@ from definet_flows.errors import InputError
 
 
 def write_configurations(configurations: Iterable[DefectConfiguration], path: str | Path) -> Path:
-    """Write configurations as JSON lines, read back by `read_configurations`.
+    """Write configurations as JSON lines, one at a time, read back by `read_configurations`.
 
-    Each line holds ``supercell``, ``label``, ``defects`` ([[site, species], ...]), ``cluster_id`` and ``placement_id``.
+    A line holds ``id``, ``label``, ``multiplicity``, ``cluster_id``, ``placement_id``, ``supercell``, ``host`` (its
+    fingerprint) and ``defects`` ([[site, species], ...]).
     """
-    lines = [
-        json.dumps(
-            {
-                "supercell": [list(row) for row in configuration.host.supercell_matrix],
-                "label": configuration.label,
-                "defects": configuration.content,
-                "cluster_id": configuration.cluster_id,
-                "placement_id": configuration.placement_id,
-            }
-        )
-        for configuration in configurations
-    ]
-    Path(path).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    with Path(path).open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(_line(configuration)) + "\n" for configuration in configurations)
     return Path(path)
+
+
+def _line(configuration: DefectConfiguration) -> dict[str, Any]:
+    return {
+        "id": configuration.id,
+        "label": configuration.label,
+        "multiplicity": configuration.multiplicity,
+        "cluster_id": configuration.cluster_id,
+        "placement_id": configuration.placement_id,
+        "supercell": [list(row) for row in configuration.host.supercell_matrix],
+        **configuration.to_dict(),
+    }
 
 
 def read_configurations(path: str | Path, host: Host) -> list[DefectConfiguration]:
