@@ -137,7 +137,16 @@ def write_extxyz(
             pbc=True,
         )
         atoms.set_array("host_site", sites)
-        atoms.info.update(configuration_id=configuration.id, label=configuration.label)
+        atoms.info.update(configuration_id=_kept_as_text(configuration.id), label=configuration.label)
         frames.append(atoms)
     write(str(path), frames, format="extxyz")
     return Path(path)
+
+
+def _kept_as_text(digits: str) -> str:
+    """ASE reads an id that looks like a number (12e4) as one, unless it is marked as a JSON string."""
+    try:
+        float(digits)
+    except ValueError:
+        return digits
+    return f'_JSON "{digits}"'

@@ -182,7 +182,7 @@ def _best_origin(host: Host, structure: Structure, pristine: FloatArray) -> Floa
 def _unambiguous(host: Host, structure: Structure, ideal: FloatArray) -> npt.NDArray[np.int64]:
     sites, _, distances = _nearest_sites(structure, ideal)
     spacing = _nearest_neighbour_distance(host)
-    ordered = np.sort(distances, axis=1)
+    ordered = np.sort(np.pad(distances, ((0, 0), (0, 1)), constant_values=np.inf), axis=1)  # one site has no second
     for atom, (nearest, second) in enumerate(ordered[:, :2]):
         name = f"Atom {atom + 1} ({structure[atom].specie.symbol})"
         if nearest > _REACH * spacing:
