@@ -38,7 +38,7 @@ def load_potential(potential: str, arguments: dict[str, Any], device: str) -> Ca
     Raises
     ------
     InputError
-        If the package is not installed, the path names no class, or its arguments do not fit.
+        If the package is not installed, the path names no calculator, or it does not start with its arguments and device.
     """
     return _load(potential, json.dumps(arguments, sort_keys=True), device)
 
@@ -49,11 +49,20 @@ def _load(potential: str, arguments: str, device: str) -> Calculator:
     keywords = {**defaults, **json.loads(arguments)}
     if device_argument:
         keywords[device_argument] = device
+    calculator_class = _import_class(potential, path)
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # CHGNet announces its device on every start
-            calculator: Calculator = _import_class(potential, path)(**keywords)
+            calculator: Calculator = calculator_class(**keywords)
     except TypeError as error:
         raise InputError(f"Potential {potential} does not take the arguments {keywords}: {error}.") from error
+    # Each package has its own error for weights that are not there or a device that torch was not built for.
+    except Exception as error:
+        raise InputError(
+            f"Potential {potential} does not start with {keywords} ({type(error).__name__}: {error}); "
+            "change its device or arguments."
+        ) from error
+    if not hasattr(calculator, "calculate"):
+        raise InputError(f"{path} is not an ASE calculator; give the import path of a calculator class.")
     return calculator
 
 
