@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -70,6 +71,8 @@ def train(
     from definet_flows import training
     from definet_flows.definet import load_checkpoint
 
+    # Lightning announces the hardware and products on every start; its warnings stay.
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     folder = training.train(config, output, resume=resume)
     show_table(("held-out metric", "value"), list(load_checkpoint(folder).card.metrics.items()))
     typer.echo(f"Checkpoint: {folder}")
