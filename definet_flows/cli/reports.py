@@ -51,11 +51,12 @@ def report(
     if as_json:
         show_json({"campaign": campaign.name, "figure": str(path), "rows": [asdict(row) for row in rows]})
         return
-    _show_savings(rows, _title(campaign))
+    show_savings(rows, _title(campaign))
     typer.echo(f"Figure: {path}")
 
 
-def _show_savings(rows: Sequence[SavingsRow], title: str) -> None:
+def show_savings(rows: Sequence[SavingsRow], title: str) -> None:
+    """Print the savings table and its losers."""
     columns = (
         *("clusters", "pairs", "to\neV/Å", "median\nsteps", "\nfewer"),
         *("total\nsteps", "fewer, with\n95 % interval", "same\nminimum"),

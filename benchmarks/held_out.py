@@ -1,0 +1,44 @@
+"""What the shipped checkpoint saves on held-out MoS2 configurations, losers counted.
+
+Runs (or goes on with) the three campaigns workflows/held-out-mos2-*.yaml and prints one savings table over all of them, with one
+row for each of: clusters seen in training at the same size, at another size, new. Run with
+
+    python benchmarks/held_out.py OUT_DIR [--workers 2] [--model DIR]
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from definet_flows.analysis import savings_table
+from definet_flows.analysis.savings import Threshold
+from definet_flows.cli.reports import show_savings
+from definet_flows.flows import load_campaign
+from definet_flows.launch.local import run_campaign
+
+WORKFLOWS = Path(__file__).parent.parent / "workflows"
+SIZES = (5, 6, 8)
+
+
+def main() -> None:
+    """Run the campaigns and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--model", help="checkpoint to use in place of the shipped one")
+    arguments = parser.parse_args()
+    savings = []
+    for n in SIZES:
+        campaign = load_campaign(WORKFLOWS / f"held-out-mos2-{n}x{n}.yaml")
+        if arguments.model and campaign.model:
+            model = campaign.model.model_copy(update={"checkpoint": arguments.model})
+            campaign = campaign.model_copy(update={"model": model})
+        summary = run_campaign(campaign, arguments.out / f"{n}x{n}", arguments.workers)
+        savings += summary.savings
+        print(f"{n}x{n}: {summary.n_configurations} configurations, {summary.failed} failed", flush=True)
+    show_savings(savings_table(savings, {Threshold.COARSE: 0.05, Threshold.ENGINE: 0.01}), "held-out MoS2")
+
+
+if __name__ == "__main__":
+    main()
