@@ -83,6 +83,8 @@ def load_training_config(path: str | Path) -> TrainingConfig:
         config = TrainingConfig.model_validate(content)
     except OSError as error:
         raise InputError(f"Training file {file} cannot be read ({error.strerror}); check the path.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"Training file {file} is not text; give a YAML file.") from error
     except yaml.YAMLError as error:
         raise InputError(f"Training file {file} is not YAML: {' '.join(str(error).split())}.") from error
     except ValidationError as error:

@@ -15,7 +15,7 @@ from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader
 
 from definet_flows.definet.card import ModelCard
-from definet_flows.definet.checkpoint import load_checkpoint, save_checkpoint
+from definet_flows.definet.checkpoint import CONFIG_FILE, load_checkpoint, save_checkpoint
 from definet_flows.definet.prerelaxer import resolve_device
 from definet_flows.errors import InputError
 from definet_flows.training.config import TrainingConfig, load_training_config
@@ -64,6 +64,8 @@ def train(config_path: str | Path, output_dir: str | Path, resume: bool = False)
         raise InputError(f"There is no interrupted training in {out}; start it without --resume.")
     if not resume and state.is_file():
         raise InputError(f"{out} holds a training run already; go on with --resume or choose another folder.")
+    if not resume and (out / CONFIG_FILE).is_file():
+        raise InputError(f"{out} holds a checkpoint already; choose another folder.")
     module = _fit(config, pool, split, out / "training", state if resume else None)
     save_checkpoint(out, module.model, model_card(config, pool, split, metrics={}))
     metrics = evaluate_pool(load_checkpoint(out), pool.subset(split.test or split.validation))
@@ -80,6 +82,8 @@ def _fit(config: TrainingConfig, pool: LabelPool, split: Split, folder: Path, st
     training = DataLoader(BatchStream(whole["training"], config.batch_size, config.seed), batch_size=None)
     validation = DataLoader(BatchStream(whole["validation"], config.batch_size), batch_size=None)
     module = DefiNetModule(config)
+    if state:
+        _check_state(state, module)
     device = resolve_device(config.device)
     best = ModelCheckpoint(
         folder, filename="best", monitor="validation_loss", save_last=True, enable_version_counter=False
@@ -95,13 +99,42 @@ def _fit(config: TrainingConfig, pool: LabelPool, split: Split, folder: Path, st
         max_epochs=config.max_epochs,
         gradient_clip_val=config.gradient_clip,
         callbacks=callbacks,
-        logger=CSVLogger(folder, name="", version=""),
+        logger=_logger(folder, resumed=state is not None),
         default_root_dir=folder,
         enable_model_summary=False,
         num_sanity_val_steps=0,
+        log_every_n_steps=1,
     )
     trainer.fit(module, training, validation, ckpt_path=state, weights_only=True)
     return _with_weights(module, Path(best.best_model_path))
+
+
+def _check_state(state: Path, module: DefiNetModule) -> None:
+    """Refuse a state that cannot be continued, before the trainer meets it.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged or belongs to a network of another shape.
+    """
+    try:
+        stored = torch.load(state, map_location="cpu", weights_only=True)["state_dict"]
+    # What a damaged file raises depends on where the damage is.
+    except Exception as error:
+        raise InputError(
+            f"{state} is damaged ({type(error).__name__}); remove {state.parent} and train from the start."
+        ) from error
+    mine = {name: weight.shape for name, weight in module.state_dict().items()}
+    if mine != {name: weight.shape for name, weight in stored.items()}:
+        raise InputError(
+            f"{state} was trained with another network; restore the training file's network or choose another folder."
+        )
+
+
+def _logger(folder: Path, *, resumed: bool) -> CSVLogger:
+    """Writes metrics.csv; every resumption in a folder of its own, because the logger would delete what is there."""
+    earlier = len(list(folder.glob("resumed-*")))
+    return CSVLogger(folder, name="", version=f"resumed-{earlier + 1}" if resumed else "")
 
 
 def _batches(pool: LabelPool, config: TrainingConfig) -> list[Batch]:

@@ -144,15 +144,18 @@ class LabelSet:
             raise LabelError(
                 f"{file} is not a label set or is damaged ({type(error).__name__}); make it anew."
             ) from error
-        if header["schema_version"] != SCHEMA_VERSION:
+        if header.get("schema_version") != SCHEMA_VERSION:
             raise LabelError(
-                f"{file} has label schema {header['schema_version']}, this version reads {SCHEMA_VERSION}; make it anew."
+                f"{file} has label schema {header.get('schema_version')}, this version reads {SCHEMA_VERSION}; make it anew."
             )
-        host = Host.from_dict(header["host"])
+        host = Host.from_dict(header.get("host", {}))
+        fitting = displacements.shape == (len(sites), host.n_sites, 3) and sites.shape == species.shape
+        if not (fitting and len(sites) and np.isfinite(displacements).all() and sites.max() < host.n_sites):
+            raise LabelError(f"The labels in {file} do not fit their host {host.name}; make it anew.")
         configurations = tuple(
             DefectConfiguration(host, _changed_sites(*row)) for row in zip(sites, species, strict=True)
         )
-        return cls(host, configurations, displacements, header["teacher"], tensors.get(_FORCE_CONSTANTS))
+        return cls(host, configurations, displacements, header.get("teacher", {}), tensors.get(_FORCE_CONSTANTS))
 
 
 def centred_displacements(configuration: DefectConfiguration, positions: npt.ArrayLike) -> npt.NDArray[np.float64]:

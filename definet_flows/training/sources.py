@@ -73,8 +73,8 @@ def load_labels(config: TrainingConfig) -> LabelPool:
     if config.force_weight and any(labels.force_constants is None for labels in sets):
         raise LabelError("force_weight needs labels with force constants, which these have not; set it to 0.")
     pool = LabelPool(tuple(sets))
-    held_out = _held_out_clusters(config.held_out, sets[0].host)
-    kept = [i for i, c in enumerate(pool.configurations) if c.cluster_id is None or c.cluster_id not in held_out]
+    held_out = _held_out(config.held_out, sets[0].host)
+    kept = [i for i, c in enumerate(pool.configurations) if held_out.isdisjoint({c.cluster_id, c.placement_id})]
     dropped = len(pool.configurations) - len(kept)
     if dropped:
         logger.info("%d labels left out because their clusters are held out", dropped)
@@ -111,6 +111,7 @@ def _from_campaign(directory: Path) -> list[LabelSet]:
     return [LabelSet.of(of_host.values(), physics[teacher]) for (_, teacher), of_host in sorted(found.items())]
 
 
-def _held_out_clusters(files: Sequence[str], host: Host) -> set[str]:
-    clusters = {configuration.cluster_id for file in files for configuration in read_configurations(file, host)}
-    return {cluster for cluster in clusters if cluster is not None}
+def _held_out(files: Sequence[str], host: Host) -> set[str]:
+    """Cluster ids, and placement ids for configurations whose cluster is undefined."""
+    configurations = [configuration for file in files for configuration in read_configurations(file, host)]
+    return {configuration.cluster_id or configuration.placement_id for configuration in configurations}
