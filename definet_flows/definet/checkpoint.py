@@ -44,7 +44,7 @@ class Checkpoint:
     config, card
         The network's shape and the model card.
     content_hash
-        16 hexadecimal digits over network configuration and weights; the card does not change it.
+        16 hexadecimal digits over network, weights and what the guard reads from the card.
     """
 
     model: DefiNet
@@ -53,9 +53,15 @@ class Checkpoint:
     content_hash: str
 
 
-def content_hash(config: DefiNetConfig, weights: Mapping[str, Tensor]) -> str:
-    """Return the hash that identifies a model's predictions: configuration and every byte of every tensor."""
-    digest = hashlib.sha256(json.dumps(config.model_dump(mode="json"), sort_keys=True).encode())
+def content_hash(config: DefiNetConfig, weights: Mapping[str, Tensor], card: ModelCard) -> str:
+    """Return the hash that identifies a model's predictions and their verdicts.
+
+    It covers the configuration, every byte of every tensor, and what the guard reads from the card (elements and largest trained
+    displacement); the rest of the card may change.
+    """
+    judged_by = {"elements": sorted(card.elements), "max_displacement_trained": card.max_displacement_trained}
+    identity = {"network": config.model_dump(mode="json"), "card": judged_by}
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode())
     for name in sorted(weights):
         tensor = weights[name].detach().cpu().contiguous()
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -79,7 +85,7 @@ def save_checkpoint(directory: str | Path, model: DefiNet, card: ModelCard) -> s
     folder = Path(directory)
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     _refuse_non_finite(folder, weights)
-    identity = content_hash(model.config, weights)
+    identity = content_hash(model.config, weights, card)
     content = {
         "schema_version": SCHEMA_VERSION,
         "content_hash": identity,
@@ -110,7 +116,7 @@ def load_checkpoint(name_or_path: str | Path) -> Checkpoint:
     weights = _read_weights(folder / WEIGHTS_FILE)
     model = _model(config, weights, folder)
     _refuse_non_finite(folder, weights)
-    identity = content_hash(config, weights)
+    identity = content_hash(config, weights, card)
     if identity != content.get("content_hash"):
         raise CheckpointError(
             f"{folder} was altered: its contents hash to {identity}, but {CONFIG_FILE} says "

@@ -75,15 +75,16 @@ def test_float64_weights_stay_float64(tmp_path, model, card):
     assert load_checkpoint(tmp_path / "net").model.lin_comb.weight.dtype == torch.float64
 
 
-def test_the_hash_follows_weights_and_network_but_not_the_card(tmp_path, model, card):
+def test_the_hash_follows_weights_network_and_what_the_guard_reads_but_no_other_words(tmp_path, model, card):
     first = save_checkpoint(tmp_path / "a", model, card)
     assert save_checkpoint(tmp_path / "b", model, card.model_copy(update={"name": "other"})) == first
     assert load_checkpoint(tmp_path / "a").content_hash == first
     weights = model.state_dict()
-    assert content_hash(model.config.model_copy(update={"radial_cutoff": 20.0}), weights) != first
+    assert content_hash(model.config.model_copy(update={"radial_cutoff": 20.0}), weights, card) != first
+    assert content_hash(model.config, weights, card.model_copy(update={"max_displacement_trained": 9.0})) != first
     with torch.no_grad():
         model.lin_comb.bias[3] += 1e-6
-    assert content_hash(model.config, model.state_dict()) != first
+    assert content_hash(model.config, model.state_dict(), card) != first
 
 
 def test_the_model_card_tells_people_what_config_json_tells_programs(tmp_path, model, card):
