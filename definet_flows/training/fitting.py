@@ -30,6 +30,9 @@ logger = logging.getLogger(__name__)
 LAST_STATE = "last.ckpt"
 """What resuming reads, inside the output folder's ``training``."""
 
+BEST_STATE = "best.ckpt"
+"""The epoch with the smallest validation loss, which becomes the checkpoint."""
+
 _QUANTILES = (0.5, 0.9, 0.99, 0.999)
 
 
@@ -85,13 +88,12 @@ def _fit(config: TrainingConfig, pool: LabelPool, split: Split, folder: Path, st
     if state:
         _check_state(state, module)
     device = resolve_device(config.device)
-    best = ModelCheckpoint(
-        folder, filename="best", monitor="validation_loss", save_last=True, enable_version_counter=False
-    )
     callbacks: list[Callback] = [
         EMAWeightAveraging(decay=config.ema_decay),
-        best,
         EarlyStopping("validation_loss", patience=config.early_stop_patience, min_delta=0.0),
+        ModelCheckpoint(folder, filename=_stem(BEST_STATE), monitor="validation_loss", enable_version_counter=False),
+        # After the best one, whose score it holds. Of its own, because `save_last` keeps no epoch that is not the best so far.
+        ModelCheckpoint(folder, filename=_stem(LAST_STATE), enable_version_counter=False),
     ]
     trainer = Trainer(
         accelerator="gpu" if device.type == "cuda" else "cpu",
@@ -106,7 +108,11 @@ def _fit(config: TrainingConfig, pool: LabelPool, split: Split, folder: Path, st
         log_every_n_steps=1,
     )
     trainer.fit(module, training, validation, ckpt_path=state, weights_only=True)
-    return _with_weights(module, Path(best.best_model_path))
+    return _with_weights(module, folder / BEST_STATE)
+
+
+def _stem(file: str) -> str:
+    return file.removesuffix(".ckpt")
 
 
 def _check_state(state: Path, module: DefiNetModule) -> None:

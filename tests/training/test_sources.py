@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+
+from definet_flows.defects import DefectConfiguration, write_configurations
+from definet_flows.errors import InputError
+from definet_flows.records import open_store
+from definet_flows.records.documents import CampaignRecord
+from definet_flows.training.config import TrainingConfig
+from definet_flows.training.labels import LabelError, LabelSet, centred_displacements
+from definet_flows.training.sources import LabelPool, load_labels, read_source
+from tests.jobs import copper
+from tests.training.conftest import TEACHER, configurations_of, host_of, labelled
+
+PAIRS = {size: configurations_of(size, "V_Mo+V_S", "V_S") for size in (4, 5)}
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Label sets of two sizes."""
+    return [str(labelled(PAIRS[size]).save(tmp_path / f"{size}.safetensors")) for size in (4, 5)]
+
+
+def config(files, **options):
+    return TrainingConfig(name="toy", labels=tuple(files), **options)
+
+
+def held_out(tmp_path, configurations):
+    return (str(write_configurations(configurations, tmp_path / "held_out.jsonl")),)
+
+
+def test_sources_are_read_in_order(files):
+    pool = load_labels(config(files))
+    assert pool.configurations == [*PAIRS[4], *PAIRS[5]]
+    assert pool.teacher == TEACHER
+    assert [labels.host for labels in pool.sets] == [host_of(4), host_of(5)]
+
+
+def test_subsets_of_a_pool(files):
+    pool = load_labels(config(files))
+    n_small = len(PAIRS[4])
+    chosen = pool.subset([0, 2, n_small + 1])
+    assert chosen.configurations == [PAIRS[4][0], PAIRS[4][2], PAIRS[5][1]]
+    assert len(pool.subset([n_small]).sets) == 1, "empty sets are dropped"
+    assert pool.subset([0]).content_hash != pool.content_hash
+    assert LabelPool(pool.sets).content_hash == pool.content_hash
+
+
+def test_held_out_clusters_are_dropped_at_every_size(files, tmp_path, caplog):
+    (shared, *_) = {c.cluster_id for c in PAIRS[4]} & {c.cluster_id for c in PAIRS[5] if c.n_defects == 2} - {None}
+    at_another_size = [c for c in configurations_of(7, "V_Mo+V_S") if c.cluster_id == shared]
+    with caplog.at_level(logging.INFO):
+        pool = load_labels(config(files, held_out=held_out(tmp_path, at_another_size)))
+    assert shared not in {c.cluster_id for c in pool.configurations}
+    assert {c.host.n_cells for c in pool.configurations} == {16, 25}
+    dropped = len(PAIRS[4]) + len(PAIRS[5]) - len(pool.configurations)
+    assert dropped == 2
+    assert "2 labels left out because their clusters are held out" in caplog.text
+
+
+def test_a_held_out_configuration_without_a_cluster_is_dropped_itself(files, tmp_path):
+    (undefined, *others) = [c for c in PAIRS[4] if c.cluster_id is None]
+    pool = load_labels(config(files, held_out=held_out(tmp_path, [undefined])))
+    assert undefined not in pool.configurations
+    assert set(pool.configurations) >= set(others), "undefined clusters are not all the same cluster"
+    assert len(pool.configurations) == len(PAIRS[4]) + len(PAIRS[5]) - 1
+
+
+def test_nothing_left(files, tmp_path):
+    everything = held_out(tmp_path, [*PAIRS[4], *PAIRS[5]])
+    with pytest.raises(LabelError, match="Every label belongs to a held-out cluster"):
+        load_labels(config(files, held_out=everything))
+
+
+def test_a_held_out_list_of_another_crystal_is_refused(files, tmp_path):
+    other = [DefectConfiguration.create(host_of(4, "WSe2"), {0: "Vac", 20: "Vac"})]
+    with pytest.raises(InputError, match="belongs to another crystal than MoS2"):
+        load_labels(config(files, held_out=held_out(tmp_path, other)))
+
+
+def test_a_learning_curve_grows_one_set(files):
+    sizes = [3, 5, 9, 1000]
+    pools = [{c.id for c in load_labels(config(files, max_labels=n)).configurations} for n in sizes]
+    assert [len(pool) for pool in pools] == [3, 5, 9, len(PAIRS[4]) + len(PAIRS[5])]
+    assert pools[0] < pools[1] < pools[2] < pools[3]
+    assert {c.id for c in load_labels(config(files, max_labels=3, seed=1)).configurations} != pools[0]
+
+
+def test_labels_of_two_teachers_are_not_mixed(files, tmp_path):
+    other = labelled(PAIRS[4], TEACHER | {"force_threshold": 0.002}).save(tmp_path / "other.safetensors")
+    with pytest.raises(LabelError, match="2 different engine settings; train on one teacher at a time"):
+        load_labels(config([*files, str(other)]))
+
+
+def test_a_force_weight_needs_force_constants(files, tmp_path):
+    with pytest.raises(LabelError, match="force_weight needs labels with force constants"):
+        load_labels(config(files, force_weight=0.1))
+    plain = LabelSet.load(files[0])
+    constants = np.zeros((3, 3, 48, 3), np.float32)
+    kept = LabelSet(plain.host, plain.configurations, plain.displacements, TEACHER, constants)
+    pool = load_labels(config([str(kept.save(tmp_path / "kept.safetensors"))], force_weight=0.1))
+    assert pool.sets[0].force_constants is not None
+
+
+def test_missing_labels_are_named(tmp_path):
+    with pytest.raises(LabelError, match=r"There is no label set .*nowhere.safetensors"):
+        load_labels(config([str(tmp_path / "nowhere.safetensors")]))
+
+
+@pytest.fixture
+def campaign(tmp_path):
+    """A campaign directory with converged, unconverged and failed runs, and a pristine one."""
+    changes = [{0: "Vac"}, {0: "Al"}, {0: "Vac", 1: "Al"}, {0: "Ni"}]
+    configurations = [copper.configuration(one) for one in changes]
+    host, engine = copper.host(), copper.ENGINE
+    records = [copper.record(configurations[0], shift=0.1 * np.arange(31))]
+    records += [copper.record(configurations[0], copper.prediction(configurations[0]), shift=0.2 * np.arange(31))]
+    records += [copper.record(configurations[1], copper.prediction(configurations[1]))]
+    records += [copper.record(configurations[2], converged=False), copper.record(configurations[3], error="it burst")]
+    with open_store(tmp_path / "run") as store:
+        store.add_relaxations(records)
+        store.put_campaign(
+            CampaignRecord(
+                key="k",
+                name="copper",
+                content_hash="h",
+                settings={},
+                hosts={host.fingerprint: host.to_dict()},
+                engine_name="forcefield",
+                physics=engine.physics,
+                physics_hash=engine.physics_hash,
+                model=None,
+            )
+        )
+    return tmp_path / "run", configurations
+
+
+def test_a_campaign_directory_teaches_its_converged_runs(campaign):
+    """Each configuration once; where both starts ended, the run that no model has touched."""
+    directory, configurations = campaign
+    (labels,) = read_source(directory)
+    assert labels.teacher == copper.ENGINE.physics
+    assert set(labels.configurations) == set(configurations[:2])
+    row = labels.configurations.index(configurations[0])
+    unrelaxed = copper.relaxation(configurations[0], shift=0.1 * np.arange(31))
+    expected = centred_displacements(configurations[0], unrelaxed.positions)
+    np.testing.assert_allclose(labels.displacements[row], expected, atol=1e-6)
+
+
+def test_a_campaign_without_converged_runs(tmp_path):
+    with open_store(tmp_path / "run") as store:
+        store.add_relaxations([copper.record(copper.configuration(), converged=False)])
+    with pytest.raises(LabelError, match="holds no converged relaxation to learn from; run the campaign first"):
+        read_source(tmp_path / "run")
+
+
+def test_a_folder_that_is_no_campaign(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError):
+        read_source(tmp_path / "empty")
