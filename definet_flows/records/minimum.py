@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from definet_flows.defects.distances import minimum_image
 
 FloatArray = npt.NDArray[np.float64]
 Lower = Literal["unrelaxed", "prerelaxed", "equal"]
@@ -113,21 +114,3 @@ def largest_distance(first: FloatArray, second: FloatArray, lattice: FloatArray)
     # Relative to one atom the differences are small, so that wrapping cannot tear a translation apart.
     relative = minimum_image(apart - apart[0], lattice)
     return float(np.linalg.norm(minimum_image(relative - relative.mean(axis=0), lattice), axis=1).max())
-
-
-def minimum_image(vectors: FloatArray, lattice: FloatArray) -> FloatArray:
-    """The shortest periodic image of each vector.
-
-    Parameters
-    ----------
-    vectors
-        [n, 3] Å.
-    lattice
-        [3, 3] rows in Å, not skewed beyond a reduced cell's 60 to 120 degrees.
-    """
-    frac = vectors @ np.linalg.inv(lattice)
-    wrapped = (frac - np.round(frac)) @ lattice
-    # In a skewed cell a neighbouring image can be shorter than the one with the smallest fractions.
-    shifts = np.array(list(product((0, -1, 1), repeat=3))) @ lattice  # [27, 3], none first
-    images = wrapped[:, None, :] + shifts
-    return np.asarray(images[np.arange(len(vectors)), np.linalg.norm(images, axis=2).argmin(axis=1)])
