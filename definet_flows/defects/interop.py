@@ -88,18 +88,25 @@ def to_defect_entry(configuration: DefectConfiguration, positions: FloatArray | 
 
 
 def write_structure(configuration: DefectConfiguration, path: str | Path, positions: FloatArray | None = None) -> Path:
-    """Write the atoms in host site order; the suffix (``.cif``, ``.vasp``, ...) or the name POSCAR picks the format.
+    """Write the atoms in host site order, as CIF or POSCAR.
 
     Parameters
     ----------
     configuration
         What to write.
     path
-        Target file.
+        Target file: ``*.cif``, ``*.vasp`` or a name that starts with POSCAR or CONTCAR.
     positions
         [n_sites, 3] Å; by default the pristine positions.
+
+    Raises
+    ------
+    InputError
+        If the name says no format.
     """
     file = Path(path)
+    if file.suffix not in {".cif", ".vasp"} and not file.name.startswith(("POSCAR", "CONTCAR")):
+        raise InputError(f"{file} names no format; end it in .cif or .vasp, call it POSCAR, or use write_extxyz.")
     structure = configuration.structure(positions)
     structure.to(filename=str(file), fmt="cif" if file.suffix == ".cif" else "poscar")
     return file

@@ -97,10 +97,11 @@ class LabelSet:
 
     @property
     def content_hash(self) -> str:
-        """Hash of configurations, displacements rounded to 1e-5 Å, and teacher."""
+        """Hash of what training learns from: ids, teacher, displacements (to 1e-5 Å), force constants (to 1e-3 eV/Å²)."""
         labels = np.round(self.displacements.astype(np.float64), 5).tolist()
+        constants = None if self.force_constants is None else np.round(self.force_constants.astype(float), 3).tolist()
         ids = [configuration.id for configuration in self.configurations]
-        return content_hash({"ids": ids, "labels": labels, "teacher": self.teacher})
+        return content_hash({"ids": ids, "labels": labels, "teacher": self.teacher, "force_constants": constants})
 
     def subset(self, indices: Sequence[int]) -> LabelSet:
         """Some of the labels, by position."""

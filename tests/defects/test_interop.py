@@ -123,7 +123,8 @@ def test_an_interstitial_entry_is_refused(make_host):
 
 @pytest.mark.filterwarnings("ignore")  # doped and what it imports warn of each other
 def test_doped_entries_are_read(make_host):
-    doped = pytest.importorskip("doped.core", reason="doped is optional: pip install doped")
+    from doped import core as doped
+
     host = make_host("CdTe", (3, 3, 3))
     configuration = DefectConfiguration.create(host, {0: "Te"})
     made = doped.Substitution(host.unit_cell, PeriodicSite("Te", host.unit_cell[0].frac_coords, host.unit_cell.lattice))
@@ -151,3 +152,8 @@ def test_entries_without_the_package(monkeypatch, mos2):
 def test_what_holds_no_structure_is_refused(mos2):
     with pytest.raises(InputError, match="str holds no supercell; give a DefectEntry"):
         configuration_from_entry(mos2, "V_S")
+
+
+def test_a_file_name_that_says_no_format_is_refused(tmp_path, mos2, triple):
+    with pytest.raises(InputError, match="names no format"):
+        write_structure(triple, tmp_path / "triple.xyz")
