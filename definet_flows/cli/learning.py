@@ -20,6 +20,8 @@ def register(app: typer.Typer) -> None:
     """Add this module's commands."""
     models.command("list", epilog="Example: definet-flows models list")(list_models)
     models.command("show", epilog="Example: definet-flows models show definet-mos2-chgnet")(show_model)
+    example = "Example: definet-flows models import model.pt -o models/theirs --element Mo --element S"
+    models.command("import", epilog=example)(import_model)
     app.add_typer(models, name="models", epilog="Example: definet-flows models list")
     app.command("train", epilog="Example: definet-flows train train.yaml -o models/mine --resume")(train)
     example = "Example: definet-flows evaluate definet-mos2-chgnet labels.safetensors --json"
@@ -60,6 +62,34 @@ def show_model(
         return
     n_parameters = sum(parameter.numel() for parameter in checkpoint.model.parameters())
     typer.echo(render_card(checkpoint.card, checkpoint.config, checkpoint.content_hash, n_parameters))
+
+
+def import_model(
+    file: Annotated[Path, typer.Argument(metavar="MODEL.pt", help="State dict saved by the authors' training code.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Checkpoint folder to write.")],
+    radial_cutoff: Annotated[float, typer.Option(help="Å, where the radial envelope ends.")] = 30.0,
+    graph_radius: Annotated[float, typer.Option(help="Å, largest edge length.")] = 6.0,
+    max_neighbours: Annotated[int, typer.Option(help="Edges per site at most.")] = 50,
+    elements: Annotated[
+        list[str] | None,
+        typer.Option("--element", help="Trained on this element; may be given again. Default: 2DMD's."),
+    ] = None,
+) -> None:
+    """Convert weights trained with the authors' code into a checkpoint folder.
+
+    The cutoffs cannot be read off the weights: give those the model was trained with.
+    """
+    from definet_flows.definet.importing import DATABASE_ELEMENTS, import_state_dict
+
+    identity = import_state_dict(
+        file,
+        output,
+        radial_cutoff=radial_cutoff,
+        graph_radius=graph_radius,
+        max_neighbours=max_neighbours,
+        elements=tuple(elements or DATABASE_ELEMENTS),
+    )
+    typer.echo(f"Checkpoint: {output} ({identity})")
 
 
 def train(

@@ -69,3 +69,26 @@ def test_labels_that_are_not_there(invoke, tiny_checkpoint, tmp_path):
     reply = invoke("evaluate", tiny_checkpoint, tmp_path / "none.safetensors")
     assert reply.exit_code == 2
     assert "none.safetensors" in reply.stderr
+
+
+def test_weights_of_the_authors_code_are_imported(shell, tmp_path):
+    import torch
+
+    from definet_flows.definet import DefiNet, DefiNetConfig
+
+    torch.save(DefiNet(DefiNetConfig(features=8, n_layers=2)).state_dict(), tmp_path / "model.pt")
+    done = shell(
+        "models", "import", tmp_path / "model.pt", "-o", tmp_path / "theirs", "--element", "Mo", "--element", "S"
+    )
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(shell("models", "show", tmp_path / "theirs", "--json").stdout)
+    assert shown["network"]["radial_cutoff"] == 30.0
+    assert shown["card"]["elements"] == ["Mo", "S"]
+    refused = shell("models", "import", folder_without_weights(tmp_path), "-o", tmp_path / "no")
+    assert refused.returncode == 2
+    assert "read safely" in refused.stderr
+
+
+def folder_without_weights(tmp_path):
+    (tmp_path / "notes.pt").write_text("not weights")
+    return tmp_path / "notes.pt"
