@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import settings
 
 os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is first imported, hence before anything else here
@@ -12,3 +13,11 @@ os.environ["MPLBACKEND"] = "Agg"
 # Several test workers share the cores, so the time of one example says nothing; what fails once must fail again.
 settings.register_profile("house", deadline=None, derandomize=True)
 settings.load_profile("house")
+
+
+@pytest.fixture(scope="session")
+def copper():
+    """The small copper campaign that several rooms are tested with."""
+    from tests import copper
+
+    return copper

@@ -12,7 +12,7 @@ from definet_flows.records.documents import CampaignRecord
 from definet_flows.training.config import TrainingConfig
 from definet_flows.training.labels import LabelError, LabelSet, centred_displacements
 from definet_flows.training.sources import LabelPool, load_labels, read_source
-from tests.jobs import copper
+from tests import copper
 from tests.training.conftest import TEACHER, configurations_of, host_of, labelled
 
 PAIRS = {size: configurations_of(size, "V_Mo+V_S", "V_S") for size in (4, 5)}
