@@ -101,9 +101,10 @@ def train(
     from definet_flows import training
     from definet_flows.definet import load_checkpoint
 
-    # Lightning announces the hardware and products on every start; its warnings stay.
+    run_training = training.train  # imports Lightning, which sets its own log level
+    # It announces the hardware and products on every start; its warnings stay.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    folder = training.train(config, output, resume=resume)
+    folder = run_training(config, output, resume=resume)
     show_table(("held-out metric", "value"), list(load_checkpoint(folder).card.metrics.items()))
     typer.echo(f"Checkpoint: {folder}")
 
