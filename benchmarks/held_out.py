@@ -16,28 +16,39 @@ from definet_flows.analysis.savings import Threshold
 from definet_flows.cli.reports import show_savings
 from definet_flows.flows import load_campaign
 from definet_flows.launch.local import run_campaign
+from definet_flows.records import SavingsRecord
 
 WORKFLOWS = Path(__file__).parent.parent / "workflows"
 SIZES = (5, 6, 8)
 
 
+def measure(out: Path, workers: int, checkpoint: str | None) -> list[SavingsRecord]:
+    """Run what is missing of the campaigns and return the savings of a checkpoint, by default the shipped one."""
+    savings = []
+    for n in SIZES:
+        campaign = load_campaign(WORKFLOWS / f"held-out-mos2-{n}x{n}.yaml")
+        if checkpoint and campaign.model:
+            model = campaign.model.model_copy(update={"checkpoint": checkpoint})
+            campaign = campaign.model_copy(update={"model": model})
+        summary = run_campaign(campaign, out / f"{n}x{n}", workers)
+        savings += summary.savings
+        print(f"{n}x{n}: {summary.n_configurations} configurations, {summary.failed} failed", flush=True)
+    return savings
+
+
+def show(savings: list[SavingsRecord], title: str) -> None:
+    """Print the table at both thresholds."""
+    show_savings(savings_table(savings, {Threshold.COARSE: 0.05, Threshold.ENGINE: 0.01}), title)
+
+
 def main() -> None:
-    """Run the campaigns and print the table."""
+    """Measure one checkpoint."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--model", help="checkpoint to use in place of the shipped one")
     arguments = parser.parse_args()
-    savings = []
-    for n in SIZES:
-        campaign = load_campaign(WORKFLOWS / f"held-out-mos2-{n}x{n}.yaml")
-        if arguments.model and campaign.model:
-            model = campaign.model.model_copy(update={"checkpoint": arguments.model})
-            campaign = campaign.model_copy(update={"model": model})
-        summary = run_campaign(campaign, arguments.out / f"{n}x{n}", arguments.workers)
-        savings += summary.savings
-        print(f"{n}x{n}: {summary.n_configurations} configurations, {summary.failed} failed", flush=True)
-    show_savings(savings_table(savings, {Threshold.COARSE: 0.05, Threshold.ENGINE: 0.01}), "held-out MoS2")
+    show(measure(arguments.out, arguments.workers, arguments.model), "held-out MoS2")
 
 
 if __name__ == "__main__":
