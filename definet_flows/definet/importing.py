@@ -11,6 +11,8 @@ import re
 from pathlib import Path
 
 import torch
+from ase.data import chemical_symbols
+from pydantic import ValidationError
 from torch import Tensor
 
 from definet_flows.definet.card import ModelCard
@@ -64,9 +66,15 @@ def import_state_dict(
     """
     weights = _read(Path(file))
     _drop_centres(weights)
-    config = _config(weights).model_copy(
-        update={"radial_cutoff": radial_cutoff, "graph_radius": graph_radius, "max_neighbours": max_neighbours}
+    config = _config(
+        _shape(weights)
+        | {"radial_cutoff": radial_cutoff, "graph_radius": graph_radius, "max_neighbours": max_neighbours}
     )
+    unknown = sorted(set(elements) - set(chemical_symbols[1:]))
+    if unknown or not elements:
+        raise CheckpointError(
+            f"{', '.join(unknown) or 'Nothing'} is not an element; name those the model was trained on."
+        )
     model = DefiNet(config)
     _check_names(weights, model.state_dict())
     model.load_state_dict(weights)
@@ -112,8 +120,8 @@ def _drop_centres(weights: dict[str, Tensor]) -> None:
         raise CheckpointError(f"{_CENTRES} is not evenly spaced on [0, 1]; this network has no such radial functions.")
 
 
-def _config(weights: dict[str, Tensor]) -> DefiNetConfig:
-    """Shape of the network, from the shapes of its tensors."""
+def _shape(weights: dict[str, Tensor]) -> dict[str, float]:
+    """Settings of the network that follow from the shapes of its tensors."""
     try:
         n_elements, features = weights["atom_emb.embeddings.weight"].shape
         n_radial = weights["message_passing_layers.0.edge_proj.weight"].shape[1]
@@ -122,7 +130,15 @@ def _config(weights: dict[str, Tensor]) -> DefiNetConfig:
             f"These are not the weights of a DefiNet: {error} is missing or has another shape."
         ) from error
     layers = {int(match[1]) for match in map(_LAYER.match, weights) if match}
-    return DefiNetConfig(features=features, n_layers=len(layers), n_radial=n_radial, n_elements=n_elements)
+    return {"features": features, "n_layers": len(layers), "n_radial": n_radial, "n_elements": n_elements}
+
+
+def _config(settings: dict[str, float]) -> DefiNetConfig:
+    try:
+        return DefiNetConfig.model_validate(settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise CheckpointError(f"{first['loc'][0]} is {first['input']!r}: {first['msg'].lower()}.") from error
 
 
 def _check_names(weights: dict[str, Tensor], wanted: dict[str, Tensor]) -> None:

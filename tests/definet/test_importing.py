@@ -109,3 +109,17 @@ def test_weights_that_are_not_finite_are_refused(tmp_path, save, weights):
     weights["lin_comb.bias"][0] = torch.nan
     with pytest.raises(CheckpointError, match="not finite"):
         import_state_dict(save(weights), tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"radial_cutoff": -1.0}, "radial_cutoff is -1.0"),
+        ({"max_neighbours": 0}, "max_neighbours is 0"),
+        ({"elements": ("Mo", "Xx")}, "Xx is not an element"),
+        ({"elements": ()}, "not an element"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(tmp_path, save, weights, options, message):
+    with pytest.raises(CheckpointError, match=message):
+        import_state_dict(save(weights), tmp_path / "a", **options)
