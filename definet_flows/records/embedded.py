@@ -1,7 +1,7 @@
 """The store on a laptop's disk: maggma's MontyStore on SQLite, with writes and look-ups by key made direct.
 
-MontyStore finds the document that an update replaces by decoding all the others: 0.17 s for one update among 2,000
-relaxations, growing with their number. Here the document's key is also its ``_id``, the primary key of MontyDB's
+MontyStore finds the document that an update replaces by decoding all the others, which takes
+longer with every one of them. Here the document's key is also its ``_id``, the primary key of MontyDB's
 table, so that writing and reading by key take one statement of SQL. The files stay MontyDB's own.
 """
 
