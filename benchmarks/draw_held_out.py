@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from definet_flows.defects import Host, enumerate_configurations, low_density_recipes, write_configurations
-from definet_flows.training.held_out import draw_stratified
+from definet_flows.training.datasets.held_out import draw_stratified
 
 SEED = 20251121
 NEW_PER_TYPE = {8: 2, 6: 1, 5: 1}

@@ -24,7 +24,7 @@ from definet_flows.defects import DefectConfiguration
 from definet_flows.defects.cluster import _canonical
 from definet_flows.defects.host import content_hash
 from definet_flows.definet import load_checkpoint
-from definet_flows.training.labels import LabelSet
+from definet_flows.training.datasets.labels import LabelSet
 
 TIE = 1e-3
 MOS2 = held_out.WORKFLOWS / "mos2"

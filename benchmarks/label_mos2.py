@@ -29,7 +29,7 @@ from definet_flows.defects import (
 )
 from definet_flows.engines import ForceFieldEngine, Relaxation
 from definet_flows.engines.hessian import pristine_hessian
-from definet_flows.training.labels import LabelSet
+from definet_flows.training.datasets.labels import LabelSet
 
 HELD_OUT = Path(__file__).parent.parent / "workflows" / "mos2"
 SIZES = {4: 120, 5: 260, 7: 120}

@@ -17,8 +17,8 @@ from definet_flows.definet import Prerelaxer
 from definet_flows.engines import ForceFieldEngine, Relaxation
 from definet_flows.training import train
 from definet_flows.training.config import load_training_config
-from definet_flows.training.sources import load_labels
-from definet_flows.training.split import split_by_cluster
+from definet_flows.training.datasets.sources import load_labels
+from definet_flows.training.datasets.split import split_by_cluster
 
 RECIPE = Path(__file__).parent.parent / "workflows" / "mos2" / "train.yaml"
 CHOICES = {

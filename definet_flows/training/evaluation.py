@@ -8,9 +8,9 @@ import numpy as np
 
 from definet_flows.definet.checkpoint import Checkpoint, load_checkpoint
 from definet_flows.definet.prerelaxer import Prerelaxer
-from definet_flows.training.labels import LabelSet, centred_displacements
+from definet_flows.training.datasets.labels import LabelSet, centred_displacements
 from definet_flows.training.metrics import CoordinateErrors, dummy_errors
-from definet_flows.training.sources import LabelPool, read_source
+from definet_flows.training.datasets.sources import LabelPool, read_source
 
 
 def evaluate(checkpoint: str | Path, dataset: str | Path, device: str = "auto") -> dict[str, dict[str, float]]:

@@ -19,11 +19,11 @@ from definet_flows.definet.checkpoint import CONFIG_FILE, load_checkpoint, save_
 from definet_flows.definet.prerelaxer import resolve_device
 from definet_flows.errors import InputError
 from definet_flows.training.config import TrainingConfig, load_training_config
-from definet_flows.training.dataset import Batch, BatchStream, as_batch
+from definet_flows.training.batches import Batch, BatchStream, as_batch
 from definet_flows.training.evaluation import evaluate_pool
 from definet_flows.training.module import DefiNetModule
-from definet_flows.training.sources import LabelPool, load_labels
-from definet_flows.training.split import Split, split_by_cluster
+from definet_flows.training.datasets.sources import LabelPool, load_labels
+from definet_flows.training.datasets.split import Split, split_by_cluster
 
 logger = logging.getLogger(__name__)
 

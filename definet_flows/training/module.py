@@ -9,7 +9,7 @@ from torch import Tensor
 
 from definet_flows.definet.network import DefiNet
 from definet_flows.training.config import TrainingConfig
-from definet_flows.training.dataset import Batch
+from definet_flows.training.batches import Batch
 
 
 def displacement_errors(predicted: Tensor, batch: Batch) -> Tensor:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from definet_flows.defects import Host, enumerate_configurations
-from definet_flows.training.labels import LabelSet
+from definet_flows.training.datasets.labels import LabelSet
 
 TRAIN = """
 name: toy

@@ -9,7 +9,7 @@ import pytest
 
 from definet_flows.defects import Host, enumerate_configurations
 from definet_flows.defects.distances import minimum_image
-from definet_flows.training.labels import LabelSet
+from definet_flows.training.datasets.labels import LabelSet
 
 TEACHER = {"name": "forcefield", "potential": "pull", "force_threshold": 0.01}
 

@@ -8,8 +8,8 @@ from definet_flows.definet import DefiNet, DefiNetConfig, ModelCard, Prerelaxer,
 from definet_flows.definet.checkpoint import Checkpoint
 from definet_flows.errors import InputError
 from definet_flows.training.evaluation import evaluate, evaluate_pool
-from definet_flows.training.labels import centred_displacements
-from definet_flows.training.sources import LabelPool
+from definet_flows.training.datasets.labels import centred_displacements
+from definet_flows.training.datasets.sources import LabelPool
 from tests.training.conftest import configurations_of, labelled, relaxed
 
 CONFIGURATIONS = {3: configurations_of(3, "V_Mo+V_S"), 4: configurations_of(4, "W_Mo+Se_S")}

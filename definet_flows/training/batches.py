@@ -13,7 +13,7 @@ from torch.utils.data import IterableDataset
 from definet_flows.definet.graph import HostGraph
 from definet_flows.definet.network import DefiNetConfig
 from definet_flows.engines.hessian import full_hessian
-from definet_flows.training.labels import LabelSet
+from definet_flows.training.datasets.labels import LabelSet
 
 
 @dataclass(frozen=True)

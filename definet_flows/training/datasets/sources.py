@@ -13,7 +13,7 @@ import numpy as np
 from definet_flows.defects import DefectConfiguration, Host, read_configurations
 from definet_flows.defects.host import content_hash
 from definet_flows.training.config import TrainingConfig
-from definet_flows.training.labels import LabelError, LabelSet
+from definet_flows.training.datasets.labels import LabelError, LabelSet
 
 logger = logging.getLogger(__name__)
 

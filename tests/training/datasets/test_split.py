@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from definet_flows.defects import low_density_recipes
 from definet_flows.errors import InputError
 from definet_flows.training.config import SplitSettings
-from definet_flows.training.split import split_by_cluster
+from definet_flows.training.datasets.split import split_by_cluster
 from tests.training.conftest import configurations_of
 
 EVERYTHING = [c for size in (3, 4, 5) for c in configurations_of(size, *low_density_recipes("MoS2"))]

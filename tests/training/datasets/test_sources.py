@@ -10,8 +10,8 @@ from definet_flows.errors import InputError
 from definet_flows.records import open_store
 from definet_flows.records.documents import CampaignRecord
 from definet_flows.training.config import TrainingConfig
-from definet_flows.training.labels import LabelError, LabelSet, centred_displacements
-from definet_flows.training.sources import LabelPool, load_labels, read_source
+from definet_flows.training.datasets.labels import LabelError, LabelSet, centred_displacements
+from definet_flows.training.datasets.sources import LabelPool, load_labels, read_source
 from tests import copper
 from tests.training.conftest import TEACHER, configurations_of, host_of, labelled
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from definet_flows.defects import Host, enumerate_configurations, low_density_recipes, read_configurations
-from definet_flows.training.held_out import draw_stratified
+from definet_flows.training.datasets.held_out import draw_stratified
 from tests.training.conftest import host_of
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 MOS2 = ROOT / "workflows" / "mos2"
 SIZES = (5, 6, 8)
 

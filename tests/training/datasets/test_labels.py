@@ -8,7 +8,7 @@ from safetensors.numpy import load_file, save_file
 
 from definet_flows.defects import DefectConfiguration, Host, HostReference
 from definet_flows.errors import InputError
-from definet_flows.training.labels import LabelError, LabelSet, centred_displacements
+from definet_flows.training.datasets.labels import LabelError, LabelSet, centred_displacements
 from tests.training.conftest import TEACHER, configurations_of, host_of, labelled, relaxed
 
 CONFIGURATIONS = configurations_of(4, "V_S", "W_Mo+V_S", "V_Mo+V_S+Se_S")[:12]
