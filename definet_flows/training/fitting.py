@@ -18,12 +18,12 @@ from definet_flows.definet.card import ModelCard
 from definet_flows.definet.checkpoint import CONFIG_FILE, load_checkpoint, save_checkpoint
 from definet_flows.definet.prerelaxer import resolve_device
 from definet_flows.errors import InputError
-from definet_flows.training.config import TrainingConfig, load_training_config
 from definet_flows.training.batches import Batch, BatchStream, as_batch
-from definet_flows.training.evaluation import evaluate_pool
-from definet_flows.training.module import DefiNetModule
+from definet_flows.training.config import TrainingConfig, load_training_config
 from definet_flows.training.datasets.sources import LabelPool, load_labels
 from definet_flows.training.datasets.split import Split, split_by_cluster
+from definet_flows.training.evaluation import evaluate_pool
+from definet_flows.training.module import DefiNetModule
 
 logger = logging.getLogger(__name__)
 
@@ -58,9 +58,29 @@ def train(config_path: str | Path, output_dir: str | Path, resume: bool = False)
     InputError
         If the file or its labels cannot be used, or there is nothing to resume.
     """
-    config = load_training_config(config_path)
+    return train_config(load_training_config(config_path), output_dir, resume)
+
+
+def train_config(config: TrainingConfig, output_dir: str | Path, resume: bool = False) -> Path:
+    """Train a checkpoint from settings in hand; see `train`."""
     pool = load_labels(config)
-    split = split_by_cluster(pool.configurations, config.split)
+    return fit_checkpoint(config, pool, split_by_cluster(pool.configurations, config.split), output_dir, resume)
+
+
+def fit_checkpoint(
+    config: TrainingConfig, pool: LabelPool, split: Split, output_dir: str | Path, resume: bool = False
+) -> Path:
+    """Train a checkpoint on chosen labels, divided as chosen; see `train`.
+
+    Parameters
+    ----------
+    config
+        The training run; where its labels come from and how they are divided is not read.
+    pool, split
+        The labels, and the positions in them of each share.
+    output_dir, resume
+        As for `train`.
+    """
     out = Path(output_dir)
     state = out / "training" / LAST_STATE
     if resume and not state.is_file():

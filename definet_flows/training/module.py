@@ -8,8 +8,8 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from definet_flows.definet.network import DefiNet
-from definet_flows.training.config import TrainingConfig
 from definet_flows.training.batches import Batch
+from definet_flows.training.config import TrainingConfig
 
 
 def displacement_errors(predicted: Tensor, batch: Batch) -> Tensor:

@@ -11,10 +11,10 @@ from definet_flows.definet import CheckpointError, load_checkpoint
 from definet_flows.errors import InputError
 from definet_flows.training import evaluate, train
 from definet_flows.training.config import load_training_config
-from definet_flows.training.evaluation import evaluate_pool
-from definet_flows.training.module import DefiNetModule
 from definet_flows.training.datasets.sources import load_labels
 from definet_flows.training.datasets.split import split_by_cluster
+from definet_flows.training.evaluation import evaluate_pool
+from definet_flows.training.module import DefiNetModule
 from tests.training.conftest import configurations_of, labelled
 
 # What Lightning says of runs this small, and of its own use of torch.

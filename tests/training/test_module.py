@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from definet_flows.definet import DefiNetConfig
-from definet_flows.training.config import TrainingConfig
 from definet_flows.training.batches import BatchStream, as_batch
+from definet_flows.training.config import TrainingConfig
 from definet_flows.training.datasets.labels import LabelSet
 from definet_flows.training.module import DefiNetModule, displacement_errors, harmonic_forces, mean_length
 from tests.training.conftest import TEACHER, configurations_of, labelled
