@@ -17,6 +17,9 @@ from torch.nn import functional
 N_MARKERS = 3
 """Pristine, substituted, vacancy placeholder."""
 
+VACANT = 2
+"""The marker of a vacancy placeholder."""
+
 _SQUARE_FLOOR = 1e-8  # under every square root of a squared length: keeps its derivative finite at zero
 
 
@@ -25,18 +28,21 @@ class Topology(NamedTuple):
 
     ``neighbours`` int64 [N, K] are the sites j of the edges of each site, ``senders`` int64 [B*N*K] the rows they
     read in a sender table (see :func:`sender_index`), ``markers`` int64 [B, N] index ``marker_rows`` [3, F].
+    ``occupied`` bool [B, N, 1] is None where placeholders take part like any other site.
     """
 
     neighbours: Tensor
     senders: Tensor
     markers: Tensor
     marker_rows: Tensor
+    occupied: Tensor | None
 
 
 class Geometry(NamedTuple):
     """What follows the coordinates: radial features [B, N, K, n_radial] and unit vectors from j to i [B, N, K, 3].
 
-    B is 1 while all structures of the batch still share their coordinates. Unit vectors of padding are zero.
+    B is 1 while all structures of the batch still share their coordinates. Unit vectors of padding are zero, and so
+    are those from a vacant site that sends nothing.
     """
 
     radial: Tensor
@@ -92,9 +98,9 @@ class GlobalScalar(nn.Module):
         update: Tensor = self.mlp_node(torch.cat([x, x_global.expand_as(x)], dim=-1))
         return update + x
 
-    def aggregate(self, x: Tensor, x_global: Tensor) -> Tensor:
-        """Return the global scalar [B, 1, F] after it has read the mean over all sites, placeholders included."""
-        mean = x.mean(dim=1, keepdim=True)
+    def aggregate(self, x: Tensor, x_global: Tensor, occupied: Tensor | None = None) -> Tensor:
+        """Return the global scalar [B, 1, F] after it has read the mean over all sites, or only the occupied ones."""
+        mean = site_mean(x, occupied)
         update: Tensor = self.mlp_vn(torch.cat([mean, x_global.expand_as(mean)], dim=-1))
         return x_global + update
 
@@ -112,9 +118,10 @@ class GlobalVector(nn.Module):
         update: Tensor = self.mlp_node(v + v_global)
         return update + v
 
-    def aggregate(self, v: Tensor, v_global: Tensor) -> Tensor:
-        """Return the global vector [B, 1, 3, F] after it has read the mean over all sites."""
-        update: Tensor = self.mlp_vn(v.mean(dim=1, keepdim=True) + v_global)
+    def aggregate(self, v: Tensor, v_global: Tensor, occupied: Tensor | None = None) -> Tensor:
+        """Return the global vector [B, 1, 3, F] after it has read the mean over all sites, or only the occupied ones."""
+        mean = site_mean(v, None if occupied is None else occupied.unsqueeze(-1))
+        update: Tensor = self.mlp_vn(mean + v_global)
         return v_global + update
 
 
@@ -185,12 +192,19 @@ class CoordinateUpdate(nn.Module):
         return (from_vectors + from_edges) / 2
 
 
+def site_mean(a: Tensor, occupied: Tensor | None) -> Tensor:
+    """Return the mean over dimension 1, kept, of all sites or of those ``occupied`` (broadcast to ``a``)."""
+    if occupied is None:
+        return a.mean(dim=1, keepdim=True)
+    return (a * occupied).sum(dim=1, keepdim=True) / occupied.sum(dim=1, keepdim=True)
+
+
 def sender_index(neighbours: Tensor, mask: Tensor, markers: Tensor, *, marker_gate: bool) -> Tensor:
     """Return the row of the batch's sender table that each edge reads, int64 [B*N*K].
 
     The table of one structure holds, for every site j and every marker its receiver may have, the gated state
     of j, and at its end a row of zeros for padding. Gating N sites three times is far cheaper than gating
-    N*K edges once.
+    N*K edges once. ``mask`` is [N, K], or [B, N, K] where it depends on the structure.
     """
     states = N_MARKERS if marker_gate else 1
     n_rows = states * neighbours.shape[0] + 1

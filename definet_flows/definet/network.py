@@ -7,14 +7,15 @@ share one graph topology, so a batch is a dense [batch, site, neighbour] array w
 from __future__ import annotations
 
 from math import sqrt
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 from torch import Tensor, nn
 
 from definet_flows.definet.layers import (
     N_MARKERS,
+    VACANT,
     CoordinateUpdate,
     Embedding,
     Geometry,
@@ -63,6 +64,22 @@ class DefiNetConfig(BaseModel):
     )
     global_node: bool = Field(default=True, description="False: no global scalar and vector")
     vector_activation: bool = Field(default=True, description="False: vectors pass unchanged")
+    placeholders: bool = Field(
+        default=True,
+        description="False: defect-implicit; vacant sites are absent, no marker is read, and marker_gate must be False",
+    )
+
+    @model_validator(mode="after")
+    def _markers_need_placeholders(self) -> Self:
+        if self.marker_gate and not self.placeholders:
+            raise ValueError("a network without placeholders reads no markers; set marker_gate to false as well")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_before_the_switch(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave ``placeholders`` out where it is True, so that hashes of networks that never heard of it stay."""
+        content: dict[str, Any] = handler(self)
+        return content if not self.placeholders else {k: v for k, v in content.items() if k != "placeholders"}
 
 
 class DefiNet(nn.Module):
@@ -132,7 +149,8 @@ class DefiNet(nn.Module):
         Returns
         -------
         Tensor
-            [B, N, 3] Å in the dtype of ``positions``, placeholders included (their movement means nothing).
+            [B, N, 3] Å in the dtype of ``positions``, placeholders included (their movement means nothing; without
+            ``placeholders`` in the configuration they stay).
         """
         reference = graph.positions.to(positions.dtype)
         start = positions - reference
@@ -147,25 +165,34 @@ class DefiNet(nn.Module):
         includes it. Other arguments as in :meth:`forward`.
         """
         dtype = self.lin_comb.weight.dtype
-        markers = markers.long()
-        senders = sender_index(graph.neighbours, graph.mask, markers, marker_gate=self.config.marker_gate)
-        topology = Topology(graph.neighbours, senders, markers, self.defect_emb.embeddings.weight)
+        topology = self._topology(markers.long(), graph)
         moved = torch.zeros_like(graph.positions, dtype=dtype) if start is None else start.to(dtype)
         moved = moved if moved.dim() == 3 else moved.unsqueeze(0)  # [B or 1, N, 3]
         vectors = graph.vectors.to(dtype)
-        geometry = self._geometry(moved, vectors, graph.neighbours)
-        x: Tensor = self.lin_comb(torch.cat([self.atom_emb(atomic_numbers), self.defect_emb(markers)], dim=-1))
+        geometry = self._geometry(moved, vectors, topology)
+        of_markers: Tensor = self.defect_emb(topology.markers)
+        x: Tensor = self.lin_comb(torch.cat([self.atom_emb(atomic_numbers), of_markers], dim=-1))
         state = self._initial_state(x)
         for n in range(self.config.n_layers):
             last = n == self.config.n_layers - 1
             state = self._exchange(n, state, topology, geometry)
             if self.config.coordinate_update or last:
-                moved = moved + self._move(n, state, topology, geometry)
+                move = self._move(n, state, topology, geometry)
+                moved = moved + (move if topology.occupied is None else move * topology.occupied)
             if not last:  # what follows the last coordinates cannot change them
-                state = self._aggregate(n, state)
+                state = self._aggregate(n, state, topology.occupied)
                 if self.config.coordinate_update:
-                    geometry = self._geometry(moved, vectors, graph.neighbours)
+                    geometry = self._geometry(moved, vectors, topology)
         return moved
+
+    def _topology(self, markers: Tensor, graph: HostGraph) -> Topology:
+        mask, occupied = graph.mask, None
+        if not self.config.placeholders:
+            occupied = markers != VACANT
+            mask = mask & occupied[:, graph.neighbours]  # [B, N, K]: what is not there sends nothing
+            markers, occupied = torch.zeros_like(markers), occupied.unsqueeze(-1)
+        senders = sender_index(graph.neighbours, mask, markers, marker_gate=self.config.marker_gate)
+        return Topology(graph.neighbours, senders, markers, self.defect_emb.embeddings.weight, occupied)
 
     def _initial_state(self, x: Tensor) -> _State:
         if not self.config.global_node:
@@ -190,21 +217,25 @@ class DefiNet(nn.Module):
         )
         return move
 
-    def _aggregate(self, n: int, state: _State) -> _State:
+    def _aggregate(self, n: int, state: _State, occupied: Tensor | None) -> _State:
         """Let the global node read the sites."""
         x, v, x_global, v_global = state
         if v is None or x_global is None or v_global is None:
             return state
-        x_global = cast("GlobalScalar", self.virtual_scalar_layers[n]).aggregate(x, x_global)
-        v_global = cast("GlobalVector", self.virtual_vector_layers[n]).aggregate(v, v_global)
+        x_global = cast("GlobalScalar", self.virtual_scalar_layers[n]).aggregate(x, x_global, occupied)
+        v_global = cast("GlobalVector", self.virtual_vector_layers[n]).aggregate(v, v_global, occupied)
         return _State(x, v, x_global, v_global)
 
-    def _geometry(self, moved: Tensor, vectors: Tensor, neighbours: Tensor) -> Geometry:
+    def _geometry(self, moved: Tensor, vectors: Tensor, topology: Topology) -> Geometry:
         """Return what follows displaced coordinates [B or 1, N, 3]."""
+        neighbours = topology.neighbours
         at_senders = moved.index_select(1, neighbours.reshape(-1)).view(moved.shape[0], *neighbours.shape, 3)
         towards_sender = vectors + at_senders - moved.unsqueeze(2)
         distance = towards_sender.square().sum(dim=-1, keepdim=True).clamp(min=1e-8).sqrt()
-        return Geometry(self.radial_features(distance), -towards_sender / distance)
+        unit = -towards_sender / distance
+        if topology.occupied is not None:
+            unit = unit * topology.occupied[:, neighbours]  # the biases put a weight on edges that are not there, too
+        return Geometry(self.radial_features(distance), unit)
 
     def radial_features(self, distance: Tensor) -> Tensor:
         """Return [..., n_radial] smoothly cut Gaussians of distances [..., 1] in Å."""

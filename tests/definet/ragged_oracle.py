@@ -40,6 +40,8 @@ def relaxed_positions(weights, config, atomic_numbers, markers, positions, latti
     w = {name: tensor.double() for name, tensor in weights.items()}
     if edges is None:
         edges = edge_list(positions, lattice, config.graph_radius, config.max_neighbours)
+    if not config.placeholders:
+        return without_vacancies(weights, config, atomic_numbers, markers, positions, lattice, edges)
     i = torch.tensor([edge[0] for edge in edges])
     j = torch.tensor([edge[1] for edge in edges])
     offsets = torch.tensor(np.array([edge[2] for edge in edges]) @ np.array(lattice), dtype=torch.float64)
@@ -72,6 +74,18 @@ def relaxed_positions(weights, config, atomic_numbers, markers, positions, latti
             x_global = x_global + mlp(w, f"virtual_scalar_layers.{n}.mlp_vn", pair, True)
             v_global = v_global + linear(w, f"virtual_vector_layers.{n}.mlp_vn", v.mean(0) + v_global)
     return r
+
+
+def without_vacancies(weights, config, atomic_numbers, markers, positions, lattice, edges):
+    """The defect-implicit network: the structure of the atoms that are there, none of them marked."""
+    real = [site for site in range(len(positions)) if markers[site] != 2]
+    number = {site: n for n, site in enumerate(real)}
+    kept = [(number[i], number[j], shift) for i, j, shift in edges if i in number and j in number]
+    arrays = ([atomic_numbers[site] for site in real], [0] * len(real), [positions[site] for site in real])
+    whole = config.model_copy(update={"placeholders": True})
+    relaxed = torch.tensor(np.array(positions), dtype=torch.float64)
+    relaxed[real] = relaxed_positions(weights, whole, *arrays, lattice, kept)
+    return relaxed
 
 
 def messages(w, name, config, x, v, m, radial, e, i, j):

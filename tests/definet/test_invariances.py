@@ -12,26 +12,36 @@ from definet_flows.defects import DefectConfiguration, available_hosts
 from definet_flows.definet import HostGraph
 
 SMALL = {"features": 8, "n_radial": 16, "n_layers": 2}
-EXACT = 1e-9  # Å
+EXACT = 1e-10  # Å
+ARMS = {
+    "whole": {},
+    "vanilla": {"marker_gate": False, "coordinate_update": False},
+    "defect-aware messages": {"coordinate_update": False},
+    "no marker gate": {"marker_gate": False},
+    "no global node": {"global_node": False},
+    "no vector activation": {"vector_activation": False},
+    "defect-implicit": {"marker_gate": False, "placeholders": False},
+}
 AS_PRINTED = (
     1e-4  # Å; published cells are symmetric to their six printed digits, 2e-5 Å, and the network amplifies that
 )
-few = settings(max_examples=20, deadline=None)
+few = settings(max_examples=6, deadline=None)  # of each arm
+every_arm = pytest.mark.parametrize("arm", ARMS)
 hosts = st.sampled_from(available_hosts())
 seeds = st.integers(0, 2**20)
 
 
 @pytest.fixture(scope="module")
 def case(make_host, draw_configurations, make_network, predict):
-    """One host's configuration, a network, its displacements; made once per host."""
+    """One host's configurations, a network of one arm, its displacements; made once per host and arm."""
     made = {}
 
-    def make(name):
-        if name not in made:
+    def make(name, arm):
+        if (name, arm) not in made:
             configurations = draw_configurations(make_host(name), 4, seed=len(name))
-            network = make_network(configurations, seed=1, **SMALL)
-            made[name] = configurations, network, predict(network, configurations)
-        return made[name]
+            network = make_network(configurations, seed=1, **SMALL, **ARMS[arm])
+            made[name, arm] = configurations, network, predict(network, configurations)
+        return made[name, arm]
 
     return make
 
@@ -51,48 +61,53 @@ def random_rotation(seed, sign):
     return q * sign * np.sign(np.linalg.det(q))
 
 
+@every_arm
 @few
 @given(name=hosts, seed=seeds, sign=st.sampled_from([1, -1]))
-def test_rotations_and_reflections_turn_the_displacements(case, moved_host, name, seed, sign):
-    (configuration, *_), network, (expected, *_) = case(name)
+def test_rotations_and_reflections_turn_the_displacements(case, moved_host, arm, name, seed, sign):
+    (configuration, *_), network, (expected, *_) = case(name, arm)
     turn = random_rotation(seed, sign)
     host = moved_host(configuration.host.positions @ turn, configuration.host.lattice @ turn)
     assert (displacements(network, configuration, host) - expected @ torch.from_numpy(turn)).abs().max() < EXACT
 
 
+@every_arm
 @few
 @given(name=hosts, seed=seeds)
-def test_translations_change_nothing(case, moved_host, name, seed):
-    (configuration, *_), network, (expected, *_) = case(name)
+def test_translations_change_nothing(case, moved_host, arm, name, seed):
+    (configuration, *_), network, (expected, *_) = case(name, arm)
     shift = np.random.default_rng(seed).uniform(-30, 30, size=3)
     host = moved_host(configuration.host.positions + shift, configuration.host.lattice)
     assert (displacements(network, configuration, host) - expected).abs().max() < EXACT
 
 
+@every_arm
 @few
 @given(name=hosts, seed=seeds)
-def test_wrapping_sites_by_lattice_vectors_changes_nothing(case, moved_host, name, seed):
-    (configuration, *_), network, (expected, *_) = case(name)
+def test_wrapping_sites_by_lattice_vectors_changes_nothing(case, moved_host, arm, name, seed):
+    (configuration, *_), network, (expected, *_) = case(name, arm)
     lattice = configuration.host.lattice
     shifts = np.random.default_rng(seed).integers(-2, 3, size=(configuration.host.n_sites, 3))
     host = moved_host(configuration.host.positions + shifts @ lattice, lattice)
     assert (displacements(network, configuration, host) - expected).abs().max() < EXACT
 
 
+@every_arm
 @few
 @given(name=hosts, seed=seeds)
-def test_the_order_of_the_sites_changes_nothing(case, moved_host, name, seed):
-    (configuration, *_), network, (expected, *_) = case(name)
+def test_the_order_of_the_sites_changes_nothing(case, moved_host, arm, name, seed):
+    (configuration, *_), network, (expected, *_) = case(name, arm)
     order = np.random.default_rng(seed).permutation(configuration.host.n_sites)
     host = moved_host(configuration.host.positions[order], configuration.host.lattice)
     assert (displacements(network, configuration, host, order) - expected[order]).abs().max() < EXACT
 
 
+@every_arm
 @few
 @given(name=hosts, seed=seeds)
-def test_another_cell_of_the_same_crystal_changes_nothing(case, moved_host, name, seed):
+def test_another_cell_of_the_same_crystal_changes_nothing(case, moved_host, arm, name, seed):
     # Another basis of the same superlattice: a unimodular matrix with one off-diagonal entry.
-    (configuration, *_), network, (expected, *_) = case(name)
+    (configuration, *_), network, (expected, *_) = case(name, arm)
     generator = np.random.default_rng(seed)
     basis = np.eye(3)
     basis[tuple(generator.permutation(2))] = generator.integers(-2, 3)
@@ -100,10 +115,11 @@ def test_another_cell_of_the_same_crystal_changes_nothing(case, moved_host, name
     assert (displacements(network, configuration, host) - expected).abs().max() < EXACT
 
 
+@every_arm
 @few
 @given(name=hosts, pick=st.lists(st.integers(0, 3), min_size=1, max_size=5))
-def test_a_structure_does_not_see_its_batch(case, predict, name, pick):
-    configurations, network, expected = case(name)
+def test_a_structure_does_not_see_its_batch(case, predict, arm, name, pick):
+    configurations, network, expected = case(name, arm)
     assert (predict(network, [configurations[n] for n in pick]) - expected[pick]).abs().max() < EXACT
 
 

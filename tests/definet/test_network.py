@@ -7,14 +7,18 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from definet_flows.defects import DefectConfiguration
 from definet_flows.definet import DefiNet, DefiNetConfig, HostGraph
 
 ABLATIONS = [
     {},
+    {"marker_gate": False, "coordinate_update": False},  # the paper's "vanilla"
     {"marker_gate": False},
     {"coordinate_update": False},
     {"global_node": False},
     {"vector_activation": False},
+    {"placeholders": False, "marker_gate": False},
+    {"placeholders": False, "marker_gate": False, "coordinate_update": False},
 ]
 
 
@@ -26,7 +30,7 @@ def by_oracle(oracle, network, configuration, positions=None, edges=None):
     return oracle.relaxed_positions(weights, network.config, *arrays, edges=edges) - torch.as_tensor(host.positions)
 
 
-@pytest.mark.parametrize("ablation", ABLATIONS, ids=lambda ablation: next(iter(ablation), "whole"))
+@pytest.mark.parametrize("ablation", ABLATIONS, ids=lambda ablation: "+".join(ablation) or "whole")
 def test_dense_equals_ragged(host, ablation, oracle, draw_configurations, make_network, predict):
     configurations = draw_configurations(host, 3)
     network = make_network(configurations, features=16, n_radial=32, **ablation)
@@ -188,6 +192,41 @@ def test_the_forward_pass_is_one_graph_for_a_compiler(make_host, draw_configurat
     with torch.no_grad():
         positions = compiled(*arrays, graph.positions, graph)
         assert torch.allclose(positions, network(*arrays, graph.positions, graph), rtol=0, atol=1e-12)
+
+
+def test_without_placeholders_a_vacancy_is_an_atom_that_is_not_there(make_host, make_network):
+    host = make_host("MoS2")
+    configuration = DefectConfiguration.create(host, {4: "Vac", 9: "W"})
+    network = make_network([configuration], features=8, n_radial=16, placeholders=False, marker_gate=False)
+    graph, (vacant, substituted) = HostGraph.build(host), np.argsort(-configuration.markers)[:2]
+    arrays = (configuration.atomic_numbers, configuration.markers)
+    numbers, markers = (torch.from_numpy(array.copy())[None] for array in arrays)
+    with torch.no_grad():
+        expected = network.displacements(numbers, markers, graph)
+        numbers[0, vacant], markers[0, substituted] = 42, 0
+        assert torch.equal(expected, network.displacements(numbers, markers, graph))
+    assert not expected[0, vacant].any()
+    assert expected.abs().max() > 0.1
+
+
+def test_a_network_without_placeholders_has_the_parameters_of_one_with_them():
+    def shapes(**options):
+        return DefiNet(DefiNetConfig(features=4, n_radial=4, marker_gate=False, **options)).state_dict().keys()
+
+    assert shapes(placeholders=False) == shapes()
+
+
+def test_the_placeholder_switch_is_written_only_where_it_is_off():
+    # Hashes of checkpoints cover what is written: those older than the switch must keep theirs.
+    assert "placeholders" not in DefiNetConfig().model_dump(mode="json")
+    without = DefiNetConfig(placeholders=False, marker_gate=False)
+    assert without.model_dump(mode="json")["placeholders"] is False
+    assert DefiNetConfig.model_validate(without.model_dump(mode="json")) == without
+
+
+def test_markers_cannot_be_read_without_placeholders():
+    with pytest.raises(ValidationError, match="set marker_gate to false as well"):
+        DefiNetConfig(placeholders=False)
 
 
 @pytest.mark.parametrize(
