@@ -6,8 +6,9 @@ training and test sets has to know.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 
 _TIE_TOLERANCE = 1e-3
 """Å, two images closer than this in length are equally near."""
+
+_MOST_READINGS = 256
+"""Ways to read a cluster that are listed; four defects in a layer have no more."""
+
+_MOST_COMPARISONS = 4096
+"""Readings times pairs of defects that are made canonical; a dense random placement has more and is left unread."""
 
 _IMAGES: IntArray = np.array(list(product((-1, 0, 1), repeat=3)), dtype=np.int64)
 
@@ -39,41 +46,72 @@ def cluster_id(host: Host, defects: Sequence[tuple[int, str]]) -> str | None:
     The cluster is undefined where two images of a pair are equally near, or where the shortest displacements around three
     defects do not add up (the cluster wraps around the cell).
     """
+    sublattices, cells = _places(host, defects)
+    nearest = _nearest_cells(host, sublattices, cells)
+    if any(len(offsets) > 1 for row in nearest for offsets in row):
+        return None
+    offsets = np.array([[only[0] for only in row] for row in nearest])  # [n_defects, n_defects, 3]
+    closed = offsets[0][None, :] - offsets[0][:, None]  # the displacements from the first defect imply all others
+    return _cluster_hash(host, defects, sublattices, offsets[0]) if np.array_equal(offsets, closed) else None
+
+
+def possible_cluster_ids(host: Host, defects: Sequence[tuple[int, str]]) -> frozenset[str]:
+    """Every cluster that defects in a supercell can be read as: all seen from one of them at their nearest images.
+
+    Parameters
+    ----------
+    host
+        Gives the lattice, the sublattices and the unit cell's operations.
+    defects
+        Pairs (site index, new species).
+
+    Returns
+    -------
+    frozenset
+        Only the cluster id where that is defined; one id per reading where images tie or wrap around the cell; empty where
+        there are too many of them to list, as in dense random placements.
+    """
+    sublattices, cells = _places(host, defects)
+    nearest = _nearest_cells(host, sublattices, cells)
+    if sum(prod(len(offsets) for offsets in row) for row in nearest) > _MOST_READINGS:
+        return frozenset()
+    # Most origins read the same cluster, and comparing offsets is cheaper than making them canonical.
+    readings = {(offsets - offsets[0]).tobytes(): offsets for row in nearest for offsets in _choices(row)}
+    if len(readings) > 1 and len(readings) * len(defects) ** 2 > _MOST_COMPARISONS:
+        return frozenset()
+    return frozenset(_cluster_hash(host, defects, sublattices, offsets) for offsets in readings.values())
+
+
+def _choices(row: list[IntArray]) -> Iterator[IntArray]:
+    """Cell offsets [n_defects, 3] for every choice among the nearest images of each defect."""
+    return (np.array(choice) for choice in product(*row))
+
+
+def _places(host: Host, defects: Sequence[tuple[int, str]]) -> tuple[IntArray, IntArray]:
+    """Sublattice [n_defects] and unit cell [n_defects, 3] of each defect."""
+    sites = np.array([site for site, _ in defects], dtype=np.int64)
+    return sites // host.n_cells, host.grid.cells[sites % host.n_cells]
+
+
+def _cluster_hash(host: Host, defects: Sequence[tuple[int, str]], sublattices: IntArray, cells: IntArray) -> str:
     from definet_flows.defects.host import content_hash
 
-    sites = np.array([site for site, _ in defects], dtype=np.int64)
-    sublattices, cells = sites // host.n_cells, host.grid.cells[sites % host.n_cells]
-    unwrapped = _unwrap(host, sublattices, cells)
-    if unwrapped is None:
-        return None
     alphabet = sorted({species for _, species in defects})
     codes = np.array([alphabet.index(species) for _, species in defects])
-    canonical = _canonical(host, sublattices, unwrapped, codes)
+    canonical = _canonical(host, sublattices, cells, codes)
     return content_hash({"family": host.family, "species": alphabet, "cluster": canonical.tolist()})
 
 
-def _unwrap(host: Host, sublattices: IntArray, cells: IntArray) -> IntArray | None:
-    """Unit cells [n_defects, 3] of the defects as one cluster in the infinite host, the first in its own cell."""
-    nearest = _nearest_cells(host, sublattices, cells)
-    if nearest is None:
-        return None
-    closed = nearest[0][None, :] - nearest[0][:, None]  # the displacements from the first defect imply all others
-    return cells[0] + nearest[0] if np.array_equal(nearest, closed) else None
-
-
-def _nearest_cells(host: Host, sublattices: IntArray, cells: IntArray) -> IntArray | None:
-    """Cell offset [n_defects, n_defects, 3] of the nearest image of each defect seen from each other; None on a tie."""
+def _nearest_cells(host: Host, sublattices: IntArray, cells: IntArray) -> list[list[IntArray]]:
+    """Cell offsets [n_images, 3] of the nearest images of each defect (second index) seen from each other (first)."""
     matrix = host.unit_cell.lattice.matrix
     sites = host.unit_cell.frac_coords[sublattices]
-    offsets = (cells[None, :] - cells[:, None])[:, :, None] + _near_images(host, cells)  # [n, n, n_images, 3]
+    offsets = (cells[None, :] - cells[:, None])[:, :, None] + _near_images(host, cells)  # [n, n, 27, 3]
     vectors = (offsets + (sites[None, :] - sites[:, None])[:, :, None]) @ matrix
     lengths = np.linalg.norm(vectors, axis=-1)
-    order = lengths.argsort(axis=-1)
-    shortest, second = (np.take_along_axis(lengths, order[..., k : k + 1], axis=-1)[..., 0] for k in (0, 1))
-    off_diagonal = ~np.eye(len(cells), dtype=bool)
-    if (second - shortest < _TIE_TOLERANCE)[off_diagonal].any():
-        return None
-    return np.take_along_axis(offsets, order[..., :1, None], axis=2)[:, :, 0]
+    lengths[np.eye(len(cells), dtype=bool)] = np.where((offsets[0, 0] == 0).all(axis=-1), 0, np.inf)
+    near = lengths < lengths.min(axis=-1, keepdims=True) + _TIE_TOLERANCE
+    return [[offsets[i, j, near[i, j]] for j in range(len(cells))] for i in range(len(cells))]
 
 
 def _near_images(host: Host, cells: IntArray) -> IntArray:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pymatgen.core import Element, Lattice, Structure
 
-from definet_flows.defects.cluster import cluster_id
+from definet_flows.defects.cluster import cluster_id, possible_cluster_ids
 from definet_flows.defects.host import FloatArray, Host, content_hash
 from definet_flows.defects.point_defect import VACANCY, PointDefect, Recipe
 from definet_flows.errors import InputError
@@ -106,6 +106,11 @@ class DefectConfiguration:
         None where a shortest image is ambiguous, so that the cluster is not defined.
         """
         return cluster_id(self.host, self.defects)
+
+    @cached_property
+    def possible_cluster_ids(self) -> frozenset[str]:
+        """Every cluster that it can be read as: its cluster id, or one per choice among tied images (`defects.cluster`)."""
+        return possible_cluster_ids(self.host, self.defects)
 
     @property
     def recipe(self) -> Recipe:

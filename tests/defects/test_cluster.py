@@ -117,3 +117,76 @@ def test_the_crystal_and_the_species_are_part_of_the_id(make_host):
     mos2, wse2 = make_host("MoS2", (5, 5, 1)), make_host("WSe2", (5, 5, 1))
     vacancies = {DefectConfiguration.create(host, {0: VACANCY}).cluster_id for host in (mos2, wse2)}
     assert len(vacancies | {DefectConfiguration.create(mos2, {0: "W"}).cluster_id}) == 3
+
+
+def folded(cluster, size):
+    """The configuration that a cluster on the infinite host becomes in a small supercell, or None where defects coincide."""
+    host = host_of("MoS2", (size, size, 1))
+    sites = [int(s * host.n_cells + host.grid.index(np.array([a, b, 0]))) for s, a, b in cluster]
+    if len(set(sites)) < len(sites):
+        return None
+    return DefectConfiguration.create(host, {site: SPECIES[host.species[site]][0] for site in sites})
+
+
+def test_a_defined_cluster_has_one_reading(mos2):
+    for recipe in ("V_S", "V_Mo+V_S", "V_Mo+V_S+Se_S"):
+        for configuration in enumerate_configurations(mos2, recipe):
+            readings = configuration.possible_cluster_ids
+            # Two tied images that symmetry exchanges are one reading.
+            assert readings == {configuration.cluster_id} if configuration.cluster_id else readings
+
+
+def test_a_tied_pair_is_read_as_pairs_of_the_same_distance(make_host):
+    small, large = make_host("MoS2", (4, 4, 1)), make_host("MoS2", (9, 9, 1))
+    known = {c.cluster_id: _distance(c) for c in enumerate_configurations(large, "W_Mo+Se_S")}
+    undefined = [c for c in enumerate_configurations(small, "W_Mo+Se_S") if c.cluster_id is None]
+    assert undefined
+    for configuration in undefined:
+        for reading in configuration.possible_cluster_ids:
+            assert known[reading] == pytest.approx(_distance(configuration))
+
+
+def _distance(configuration):
+    return np.linalg.norm(_images_of_pair(configuration), axis=1).min()
+
+
+def _images_of_pair(configuration):
+    host = configuration.host
+    a, b = host.nominal_positions[configuration.defect_sites]
+    return b - a + np.array(list(product(range(-3, 4), range(-3, 4), (0,)))) @ host.lattice
+
+
+@given(st.lists(OFFSETS, min_size=2, max_size=3, unique=True), st.integers(2, 4))
+def test_compact_clusters_are_among_the_readings_of_every_smaller_cell(cluster, size):
+    """An independent way round: fold a cluster into a cell too small for it; where its defects are still nearest, it is read."""
+    large, small = folded(cluster, 9), folded(cluster, size)
+    if small is None:
+        return
+    host = small.host
+    points = (
+        np.array([host.unit_cell.frac_coords[s] + [a, b, 0] for s, a, b in cluster]) @ host.unit_cell.lattice.matrix
+    )
+    shifts = np.array(list(product(range(-3, 4), range(-3, 4), (0,)))) @ host.lattice
+    for origin in points:
+        lengths = np.linalg.norm(points - origin, axis=1)
+        shortest = np.linalg.norm((points - origin)[:, None] + shifts, axis=-1).min(axis=1)
+        if (lengths < shortest + 1e-4).all():
+            assert large.cluster_id in small.possible_cluster_ids
+            return
+
+
+def test_dense_placements_are_not_read(make_host):
+    host = make_host("MoS2", (8, 8, 1))
+    rng = np.random.default_rng(0)
+    sites = rng.choice(host.n_sites, 24, replace=False)
+    dense = DefectConfiguration.create(host, {int(site): VACANCY for site in sites})
+    assert dense.cluster_id is None
+    assert dense.possible_cluster_ids == frozenset()
+
+
+def test_a_dense_block_has_its_cluster_as_only_reading(make_host):
+    host = make_host("MoS2", (9, 9, 1))
+    cells = [int(host.grid.index(np.array([a, b, 0]))) for a in range(3) for b in range(3)]
+    block = DefectConfiguration.create(host, {s * host.n_cells + cell: VACANCY for s in range(2) for cell in cells})
+    assert block.cluster_id is not None
+    assert block.possible_cluster_ids == {block.cluster_id}
