@@ -1,4 +1,4 @@
-"""``models``, ``train`` and ``evaluate``: checkpoints, how they are made and how good they are."""
+"""``models`` and ``train``: checkpoints and how they are made."""
 
 from __future__ import annotations
 
@@ -24,8 +24,6 @@ def register(app: typer.Typer) -> None:
     models.command("import", epilog=example)(import_model)
     app.add_typer(models, name="models", epilog="Example: definet-flows models list")
     app.command("train", epilog="Example: definet-flows train train.yaml -o models/mine --resume")(train)
-    example = "Example: definet-flows evaluate definet-mos2-chgnet labels.safetensors --json"
-    app.command("evaluate", epilog=example)(evaluate)
 
 
 def list_models(as_json: AsJson = False) -> None:
@@ -107,23 +105,6 @@ def train(
     folder = run_training(config, output, resume=resume)
     show_table(("held-out metric", "value"), list(load_checkpoint(folder).card.metrics.items()))
     typer.echo(f"Checkpoint: {folder}")
-
-
-def evaluate(
-    checkpoint: Annotated[str, typer.Argument(metavar="NAME|DIR", help="A checkpoint's name or folder.")],
-    dataset: Annotated[Path, typer.Argument(metavar="LABELS", help="Label set, or a campaign's directory.")],
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
-    as_json: AsJson = False,
-) -> None:
-    """Measure a checkpoint's coordinate errors on labels, beside those of doing nothing."""
-    from definet_flows import training
-
-    metrics = training.evaluate(checkpoint, dataset, device)
-    if as_json:
-        show_json(metrics)
-        return
-    rows = [(metric, *(figures[metric] for figures in metrics.values())) for metric in metrics["model"]]
-    show_table(("metric", *metrics), rows)
 
 
 def _listed(name: str, folder: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from definet_flows.errors import InputError
 from definet_flows.training import evaluate, train
 from definet_flows.training.config import load_training_config
 from definet_flows.training.datasets.sources import load_labels
-from definet_flows.training.datasets.split import split_by_cluster
+from definet_flows.training.datasets.split import split_labels
 from definet_flows.training.evaluation import evaluate_pool
 from definet_flows.training.module import DefiNetModule
 from tests.training.conftest import configurations_of, labelled
@@ -83,7 +83,7 @@ def last(folder):
 def pool_and_split(file):
     config = load_training_config(file)
     pool = load_labels(config)
-    return pool, split_by_cluster(pool.configurations, config.split)
+    return pool, split_labels(pool, config.split)
 
 
 def test_a_run_leaves_a_whole_checkpoint_with_its_provenance(trained, write):
@@ -133,7 +133,7 @@ def test_the_best_epochs_averaged_weights_are_shipped(trained):
 
 def test_training_learns(write, tmp_path):
     folder = train(write("long.yaml", epochs=40), tmp_path / "long")
-    figures = evaluate(folder, write().parent / "labels.safetensors", device="cpu")
+    figures = evaluate(folder, write().parent / "labels.safetensors", device="cpu").summary()
     assert figures["model"]["error_length_angstrom"] < 0.8 * figures["dummy"]["error_length_angstrom"]
     losses = [float(row["train_loss"]) for row in metrics(folder) if row["train_loss"]]
     assert losses[-1] < 0.8 * losses[0]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from definet_flows.defects import VACANCY, DefectConfiguration
-from definet_flows.training.metrics import CoordinateErrors, dummy_errors
+from definet_flows.training.metrics import RING_NAMES, CoordinateErrors, LengthHistogram, nearest_defect
 from tests.defects.brute_force import shortest_distance
 from tests.training.conftest import configurations_of, host_of
 
@@ -94,12 +94,61 @@ def test_structures_are_pooled_atom_by_atom(vacancy):
     assert errors.summary()["MAE_angstrom"] == pytest.approx(0.1 * 47 / (47 + 26))
 
 
-def test_the_dummy_returns_its_input(vacancy):
-    relaxed = np.random.default_rng(1).normal(size=(48, 3))
-    expected = CoordinateErrors()
-    expected.add(vacancy, np.zeros((48, 3)), relaxed)
-    assert dummy_errors([(vacancy, relaxed)]).summary() == expected.summary()
-    assert expected.summary()["MAE_angstrom"] == pytest.approx(abs(relaxed)[vacancy.occupied].mean())
+def test_sums_of_parts_are_the_sums_of_all():
+    parts = [configurations_of(4, "V_Mo+V_S+V_S")[:5], configurations_of(3, "W_Mo+V_S")[:3]]
+    rng = np.random.default_rng(1)
+    whole, halves = CoordinateErrors(), []
+    for part in parts:
+        halves.append(CoordinateErrors())
+        for configuration in part:
+            predicted, relaxed = rng.normal(size=(2, configuration.host.n_sites, 3))
+            whole.add(configuration, predicted, relaxed)
+            halves[-1].add(configuration, predicted, relaxed, nearest_defect(configuration))
+    together = halves[0] + halves[1]
+    assert together.summary() == pytest.approx(whole.summary())
+    assert together.n_configurations == whole.n_configurations == 8
+
+
+def test_rings_hold_every_real_atom_once(vacancy):
+    """Each ring against its own plain mean; a ring without atoms has no error."""
+    rng = np.random.default_rng(2)
+    predicted, relaxed = rng.normal(size=(2, 48, 3))
+    errors = CoordinateErrors()
+    errors.add(vacancy, predicted, relaxed)
+    rings = errors.by_ring()
+    assert (
+        tuple(rings) == RING_NAMES == ("0 to 2", "2 to 3", "3 to 4", "4 to 5", "5 to 6", "6 to 7", "7 to 8", "over 8")
+    )
+    assert sum(atoms for _, atoms in rings.values()) == 47
+    distances = distances_to(vacancy, 0)
+    for name, inner, outer in (("2 to 3", 2, 3), ("5 to 6", 5, 6), ("over 8", 8, 99)):
+        chosen = (distances > inner) & (distances <= outer) & vacancy.occupied
+        assert rings[name][1] == chosen.sum()
+        if chosen.any():
+            assert rings[name][0] == pytest.approx(abs(predicted - relaxed)[chosen].mean())
+    assert math.isnan(rings["0 to 2"][0])
+
+
+def test_memory_does_not_grow_with_the_configurations(vacancy):
+    errors = CoordinateErrors()
+    before = {name: np.size(value) for name, value in vars(errors).items()}
+    for _ in range(5):
+        errors.add(vacancy, np.ones((48, 3)), np.zeros((48, 3)))
+    assert {name: np.size(value) for name, value in vars(errors).items()} == before
+
+
+def test_lengths_are_counted_where_they_belong():
+    lengths = LengthHistogram()
+    relaxed = np.array([[0.3, 0, 0], [0, 0.02, 0], [0, 0, 0.0]])
+    predicted = np.array([[0, 0.3, 0], [0.2, 0, 0], [0, 0, 9.0]])
+    lengths.add(predicted, relaxed)
+
+    def cell(length):
+        return int(np.flatnonzero(lengths.edges < length)[-1])
+
+    last = len(lengths.counts) - 1
+    assert lengths.counts.sum() == 3
+    assert lengths.counts[cell(0.3), cell(0.3)] == lengths.counts[cell(0.02), cell(0.2)] == lengths.counts[0, last] == 1
 
 
 def test_nothing_counted_is_not_zero(vacancy):

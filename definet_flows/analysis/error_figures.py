@@ -1,0 +1,113 @@
+"""Figures of coordinate errors, drawn from plain rows with matplotlib's object interface."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from definet_flows.analysis.figures import BLUE, DOTS_PER_INCH, GREY, VERMILLION, WIDTH
+from definet_flows.analysis.tabular import Row
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SERIES: tuple[dict[str, Any], ...] = (
+    {"color": VERMILLION, "marker": "o"},
+    {"color": BLUE, "marker": "^"},
+    {"color": "#009E73", "marker": "s"},
+    {"color": "#CC79A7", "marker": "D"},
+    {"color": "#E69F00", "marker": "v"},
+    {"color": "#56B4E9", "marker": "P"},
+    {"color": GREY, "marker": "X"},
+)
+"""Colour and shape of each series, in order; the Dummy model is drawn first."""
+
+MAE_AXIS = "coordinate MAE (Å)"
+
+
+def plot_categories(rows: Sequence[Row], category: str, columns: Sequence[str], path: str | Path) -> Path:
+    """Errors of several columns side by side for each value of a category, on a logarithmic axis.
+
+    Parameters
+    ----------
+    rows
+        One per category; the columns are MAEs in Å.
+    category
+        Column that names the rows.
+    columns
+        One series each.
+    path
+        Image file; its suffix chooses the format.
+    """
+    figure, ax = blank_figure(height=3.4)
+    position = np.arange(len(rows))
+    for offset, (column, style) in enumerate(zip(columns, SERIES, strict=False)):
+        shift = (offset - (len(columns) - 1) / 2) * 0.12
+        ax.plot(position + shift, _values(rows, column), linestyle="none", markersize=5, label=column, **style)
+    ax.set_xticks(position, [str(row[category]) for row in rows], rotation=90 if len(rows) > 8 else 0)
+    ax.set_xlabel(category, fontsize=9)
+    ax.set_yscale("log")
+    finish(ax, MAE_AXIS)
+    return save(figure, path)
+
+
+def plot_lengths(edges: npt.NDArray[Any], counts: npt.NDArray[Any], path: str | Path) -> Path:
+    """Parity of displacement lengths as a two-dimensional histogram on logarithmic axes.
+
+    Parameters
+    ----------
+    edges
+        [n_bins + 1] Å, of both axes.
+    counts
+        [n_bins, n_bins] atoms; rows are relaxed lengths, columns predicted ones.
+    path
+        Image file.
+    """
+    from matplotlib.colors import LogNorm
+
+    figure, ax = blank_figure(height=4.6, width=5.2)
+    shown = np.ma.masked_equal(counts.T, 0)
+    mesh = ax.pcolormesh(edges, edges, shown, norm=LogNorm(vmin=1, vmax=max(2, int(counts.max()))), cmap="viridis")
+    ax.plot(edges[[0, -1]], edges[[0, -1]], color=VERMILLION, linewidth=0.9, label="perfect prediction")
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_aspect("equal")
+    ax.set_xlabel("relaxed displacement length (Å)", fontsize=9)
+    finish(ax, "predicted displacement length (Å)")
+    figure.colorbar(mesh, ax=ax, label="atoms")
+    return save(figure, path)
+
+
+def blank_figure(height: float, width: float = WIDTH) -> tuple[Figure, Axes]:
+    """A figure of one panel, in inches, that no global state knows of."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots()
+
+
+def finish(ax: Axes, y_axis: str) -> None:
+    """Name the vertical axis, show the legend, and take away what says nothing."""
+    ax.set_ylabel(y_axis, fontsize=9)
+    ax.tick_params(labelsize=8)
+    ax.spines[["top", "right"]].set_visible(False)
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(fontsize=8, frameon=False)
+
+
+def save(figure: Figure, path: str | Path) -> Path:
+    """Write the figure at print resolution."""
+    figure.savefig(path, dpi=DOTS_PER_INCH)
+    return Path(path)
+
+
+def _values(rows: Sequence[Row], column: str) -> npt.NDArray[np.float64]:
+    """A column as numbers, NaN (not drawn) where there is none."""
+    return np.array([np.nan if (cell := row.get(column)) is None else float(cell) for row in rows])
