@@ -49,7 +49,10 @@ class CountedPair:
     unrelaxed_steps, prerelaxed_steps
         Force evaluations charged to either start.
     unrelaxed_core_hours, prerelaxed_core_hours
-        Core-hours charged to either start for the whole relaxation, the prediction's own included.
+        Core-hours charged to either start for the whole relaxation, the prediction's own included; both None where one of
+        the runs did not tell its own.
+    prediction_charged
+        Whether the prediction's time is known, and so charged.
     """
 
     configuration_id: str
@@ -58,8 +61,9 @@ class CountedPair:
     outcome: Outcome
     unrelaxed_steps: int
     prerelaxed_steps: int
-    unrelaxed_core_hours: float
-    prerelaxed_core_hours: float
+    unrelaxed_core_hours: float | None
+    prerelaxed_core_hours: float | None
+    prediction_charged: bool = True
 
     @property
     def same_minimum(self) -> bool:
@@ -83,20 +87,33 @@ def counted_pairs(records: Iterable[SavingsRecord], threshold: Threshold = Thres
 def _counted(record: SavingsRecord, threshold: Threshold) -> CountedPair:
     unrelaxed, prerelaxed = record.unrelaxed, record.prerelaxed
     baseline, steps = _steps_to(unrelaxed, threshold), _steps_to(prerelaxed, threshold)
-    core_hours, cost = unrelaxed.core_hours, record.prerelax_core_hours
-    if unrelaxed.state != "converged":
-        cost += core_hours
-    elif prerelaxed.state != "converged":
-        cost += core_hours + prerelaxed.core_hours
-    else:
-        cost += prerelaxed.core_hours
     if baseline is None:
         baseline = steps = _spent(unrelaxed) if steps is None else steps
     elif steps is None:
         steps = baseline + _spent(prerelaxed)
     return CountedPair(
-        record.configuration_id, record.label, record.exposure, _outcome(record), baseline, steps, core_hours, cost
+        record.configuration_id,
+        record.label,
+        record.exposure,
+        _outcome(record),
+        baseline,
+        steps,
+        *_core_hours(record),
+        prediction_charged=record.prerelax_core_hours is not None,
     )
+
+
+def _core_hours(record: SavingsRecord) -> tuple[float | None, float | None]:
+    """Core-hours charged to either start, the prediction's own included."""
+    unrelaxed, prerelaxed = record.unrelaxed.core_hours, record.prerelaxed.core_hours
+    if unrelaxed is None or prerelaxed is None:
+        return None, None
+    charge = record.prerelax_core_hours or 0.0
+    if record.unrelaxed.state != "converged":
+        return unrelaxed, unrelaxed + charge
+    if record.prerelaxed.state != "converged":
+        return unrelaxed, unrelaxed + prerelaxed + charge
+    return unrelaxed, prerelaxed + charge
 
 
 def _steps_to(run: RunFigures, threshold: Threshold) -> int | None:

@@ -17,6 +17,7 @@ EXPOSURES = {
     "other_size": "seen at another size",
     "new": "new",
     "undefined": "undefined at this size",
+    "unknown": "not known",
 }
 """How reports name what training has seen of a defect cluster."""
 
@@ -51,7 +52,7 @@ class SavingsRow:
         Pairs that ended in different minima, were refused by the guard, lost their prerelaxed run to an error or to the step
         limit, or lost their unrelaxed run.
     core_hours_unrelaxed, core_hours_prerelaxed
-        Core-hours of the whole relaxations, predictions included, whatever the threshold.
+        Core-hours of the whole relaxations, predictions included, whatever the threshold, of the pairs that told them.
     """
 
     clusters: str
@@ -132,8 +133,8 @@ def _row(clusters: str, threshold: float, pairs: Sequence[CountedPair], seed: in
         failed=outcomes[Outcome.PRERELAXED_FAILED],
         unconverged=outcomes[Outcome.PRERELAXED_UNCONVERGED],
         baseline_lost=outcomes[Outcome.UNRELAXED_LOST],
-        core_hours_unrelaxed=sum(pair.unrelaxed_core_hours for pair in pairs),
-        core_hours_prerelaxed=sum(pair.prerelaxed_core_hours for pair in pairs),
+        core_hours_unrelaxed=sum(pair.unrelaxed_core_hours or 0.0 for pair in pairs),
+        core_hours_prerelaxed=sum(pair.prerelaxed_core_hours or 0.0 for pair in pairs),
     )
 
 

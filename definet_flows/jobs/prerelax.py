@@ -103,7 +103,7 @@ class PrerelaxMaker(Maker):
 
         pristine = host_from(host)
         prerelaxer, summary = self.model.prerelaxer(), self.model.summary()
-        cores = torch.get_num_threads() if prerelaxer.device.type == "cpu" else 1
+        held = (torch.get_num_threads(), 0) if prerelaxer.device.type == "cpu" else (1, 1)
         predictions = prerelaxer.predict(configuration_from(defects, pristine) for defects in chunk)
-        records = (record_from_prediction(prediction, summary, self.campaign, cores) for prediction in predictions)
+        records = (record_from_prediction(prediction, summary, self.campaign, *held) for prediction in predictions)
         return [record.model_dump(mode="json") for record in records]

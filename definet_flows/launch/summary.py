@@ -28,7 +28,7 @@ class CampaignSummary(BaseModel):
     n_run: int = Field(description="Relaxations run by this command")
     n_skipped: int = Field(description="Relaxations that were on record already")
     ionic_steps: int = Field(description="Force evaluations of all relaxations")
-    core_hours: float = Field(description="Core-hours of all relaxations")
+    core_hours: float = Field(description="Core-hours of all relaxations that told them")
     wall_seconds: float = Field(description="Wall time of this command, s")
     savings: list[SavingsRecord] = Field(description="What pre-relaxation saved, per configuration")
 
@@ -40,7 +40,7 @@ def relaxation_counts(relaxations: Iterable[RelaxationRecord]) -> dict[str, Any]
     for record in relaxations:
         states[record.state] += 1
         steps += record.ionic_steps or 0
-        core_hours += record.core_hours
+        core_hours += record.core_hours or 0.0
     counts = {state: states[state] for state in ("converged", "unconverged", "failed")}
     return {**counts, "ionic_steps": steps, "core_hours": core_hours}
 

@@ -8,14 +8,20 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 import definet_flows
+from definet_flows.engines.relaxation import RunDetails
 
 SCHEMA_VERSION = 1
 
 Start = Literal["unrelaxed", "prerelaxed"]
 State = Literal["converged", "unconverged", "failed"]
 Kind = Literal["defect", "pristine"]
-Exposure = Literal["same_size", "other_size", "new", "undefined"]
+Exposure = Literal["same_size", "other_size", "new", "undefined", "unknown"]
 Sites = list[list[float]]
+
+EXPOSURE = (
+    "Training saw this cluster at the same size, at another, not (new), the size leaves it undefined, or the checkpoint is "
+    "not known"
+)
 
 
 def utc_now() -> str:
@@ -96,9 +102,11 @@ class RelaxationRecord(ConfigurationSummary):
     max_force: float | None = Field(description="Largest force on any atom at the end, eV/Å")
     energy: float | None = Field(description="Energy of the cell at the end, eV")
     total_moment: float | None = Field(description="Total magnetic moment of the cell at the end, Bohr magnetons")
-    wall_seconds: float = Field(description="Wall time of the relaxation, lost attempts included, s")
-    cores: int = Field(description="Processor cores it held")
-    core_hours: float = Field(description="Wall time times cores, core-hours")
+    wall_seconds: float | None = Field(
+        description="Wall time of the relaxation, lost attempts included, s; None where nothing told it"
+    )
+    cores: int | None = Field(description="Processor cores it held; None where nothing told it")
+    core_hours: float | None = Field(description="Wall time times cores, core-hours; None where either is unknown")
     positions: Sites | None = Field(
         description="[n_sites, 3] final Cartesian coordinates in host site order, vacancy placeholders included, Å"
     )
@@ -112,9 +120,12 @@ class RelaxationRecord(ConfigurationSummary):
     )
     exposure: Exposure | None = Field(
         default=None,
-        description="Training saw this cluster at the same size, at another, not (new), or the size leaves it undefined",
+        description=EXPOSURE,
     )
-    prerelax_seconds: float = Field(default=0.0, description="Wall time of the prediction this started from, s")
+    prerelax_seconds: float | None = Field(
+        default=0.0, description="Wall time of the prediction this started from, s; None where nothing told it"
+    )
+    details: RunDetails | None = Field(default=None, description="What a program run in a directory tells besides")
 
 
 class PredictionRecord(ConfigurationSummary):
@@ -132,11 +143,12 @@ class PredictionRecord(ConfigurationSummary):
     passed: bool = Field(description="Whether the guard lets a relaxation start from this")
     reasons: list[str] = Field(description="Why the guard refused it")
     max_displacement: float | None = Field(description="Largest predicted displacement of an atom, Å")
-    exposure: Exposure = Field(
-        description="Training saw this cluster at the same size, at another, not (new), or the size leaves it undefined"
+    exposure: Exposure = Field(description=EXPOSURE)
+    seconds: float | None = Field(
+        description="Wall time of the prediction, this one's share of its batch, s; None where nothing told it"
     )
-    seconds: float = Field(description="Wall time of the prediction, this one's share of its batch, s")
-    cores: int = Field(default=1, description="Processor cores (or one GPU) it held")
+    cores: int = Field(default=1, description="Processor cores it held")
+    gpus: int = Field(default=0, description="GPUs it held")
 
 
 class RunFigures(BaseModel):
@@ -157,8 +169,8 @@ class RunFigures(BaseModel):
     max_force: float | None = Field(description="Largest force on any atom at the end, eV/Å")
     energy: float | None = Field(description="Energy of the cell at the end, eV")
     total_moment: float | None = Field(description="Total magnetic moment of the cell at the end, Bohr magnetons")
-    wall_seconds: float = Field(description="Wall time, s")
-    core_hours: float = Field(description="Core-hours")
+    wall_seconds: float | None = Field(description="Wall time, s")
+    core_hours: float | None = Field(description="Core-hours")
 
 
 class SavingsRecord(ConfigurationSummary):
@@ -169,9 +181,7 @@ class SavingsRecord(ConfigurationSummary):
     checkpoint: str = Field(description="Name of the checkpoint")
     checkpoint_hash: str = Field(description="Content hash of the checkpoint")
     guard_hash: str = Field(description="Hash of the guard's settings")
-    exposure: Exposure = Field(
-        description="Training saw this cluster at the same size, at another, not (new), or the size leaves it undefined"
-    )
+    exposure: Exposure = Field(description=EXPOSURE)
     guard_passed: bool = Field(description="Whether the guard let the prediction through")
     guard_reasons: list[str] = Field(description="Why the guard refused it")
     fallback: bool = Field(description="The prediction was refused, so both starts are the one unrelaxed run")
@@ -187,7 +197,10 @@ class SavingsRecord(ConfigurationSummary):
     )
     steps_saved_fraction: float | None = Field(description="Steps saved over the baseline's ionic steps")
     core_hours_saved: float | None = Field(description="As steps_saved, in core-hours, the prediction not yet charged")
-    prerelax_core_hours: float = Field(description="Core-hours of the prediction")
+    prerelax_core_hours: float | None = Field(
+        description="Core-hours of the prediction, a GPU counted as 32 cores; None where nothing told its time"
+    )
+    prerelax_gpu_hours: float | None = Field(default=0.0, description="GPU-hours of the prediction, not converted")
     net_core_hours_saved: float | None = Field(description="Core-hours saved less those of the prediction")
     same_minimum: bool | None = Field(
         description="Both runs ended in the same minimum; None where either did not converge"

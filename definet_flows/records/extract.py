@@ -21,7 +21,7 @@ from definet_flows.records.keys import prediction_key, relaxation_key
 
 if TYPE_CHECKING:
     from definet_flows.definet import Prediction
-    from definet_flows.engines import Engine
+    from definet_flows.engines.relaxation import EngineDescription
 
 PRISTINE_LABEL = "pristine"
 
@@ -45,9 +45,10 @@ def host_summary(host: Host) -> HostSummary:
 def record_from_relaxation(
     configuration: DefectConfiguration,
     relaxation: Relaxation,
-    engine: Engine,
+    engine: EngineDescription,
     campaign: str,
     prediction: PredictionRecord | None = None,
+    charge: int = 0,
 ) -> RelaxationRecord:
     """The record of one relaxation.
 
@@ -63,6 +64,8 @@ def record_from_relaxation(
         Name of the campaign.
     prediction
         The prediction it started from; None for the unrelaxed start.
+    charge
+        Total charge of the cell in elementary charges.
 
     Returns
     -------
@@ -71,8 +74,9 @@ def record_from_relaxation(
     """
     state, reason = _state_of(relaxation)
     return RelaxationRecord(
-        key=planned_key(configuration, engine, prediction),
+        key=planned_key(configuration, engine, prediction, charge),
         **_summary(configuration, campaign),
+        charge=charge,
         kind="defect" if configuration.defects else "pristine",
         state=state,
         reason=reason,
@@ -84,7 +88,7 @@ def record_from_relaxation(
 
 def record_of_loss(
     configuration: DefectConfiguration,
-    engine: Engine,
+    engine: EngineDescription,
     campaign: str,
     reason: str,
     wall_seconds: float,
@@ -103,7 +107,7 @@ def record_of_loss(
     nothing = Relaxation(
         converged=False,
         error=reason,
-        ionic_steps=0,
+        ionic_steps=None,
         max_force_history=[],
         wall_seconds=wall_seconds,
         cores=cores,
@@ -112,11 +116,11 @@ def record_of_loss(
     )
     record = record_from_relaxation(configuration, nothing, engine, campaign, prediction)
     unknown = record.engine.model_copy(update={"version": None})
-    return record.model_copy(update={"ionic_steps": None, "engine": unknown})
+    return record.model_copy(update={"engine": unknown})
 
 
 def record_from_prediction(
-    prediction: Prediction, model: ModelSummary, campaign: str, cores: int = 1
+    prediction: Prediction, model: ModelSummary, campaign: str, cores: int = 1, gpus: int = 0
 ) -> PredictionRecord:
     """The record of one prediction and the guard's verdict on it.
 
@@ -128,8 +132,8 @@ def record_from_prediction(
         The checkpoint and guard.
     campaign
         Name of the campaign.
-    cores
-        Processor cores, or one GPU, that it held.
+    cores, gpus
+        Processor cores and GPUs that it held.
     """
     configuration, verdict = prediction.configuration, prediction.verdict
     reference_hash = reference_of(configuration.host)
@@ -145,15 +149,21 @@ def record_from_prediction(
         exposure=prediction.exposure,
         seconds=prediction.seconds,
         cores=cores,
+        gpus=gpus,
     )
 
 
-def planned_key(configuration: DefectConfiguration, engine: Engine, prediction: PredictionRecord | None = None) -> str:
+def planned_key(
+    configuration: DefectConfiguration,
+    engine: EngineDescription,
+    prediction: PredictionRecord | None = None,
+    charge: int = 0,
+) -> str:
     """Key of the relaxation of a configuration, from a prediction or from the unrelaxed start."""
     if prediction is None:
-        return relaxation_key(configuration.id, 0, "unrelaxed", engine.physics_hash)
+        return relaxation_key(configuration.id, charge, "unrelaxed", engine.physics_hash)
     hashes = prediction.checkpoint_hash, prediction.guard_hash
-    return relaxation_key(configuration.id, 0, "prerelaxed", engine.physics_hash, *hashes)
+    return relaxation_key(configuration.id, charge, "prerelaxed", engine.physics_hash, *hashes)
 
 
 def reference_of(host: Host) -> str:
@@ -183,10 +193,13 @@ def _state_of(relaxation: Relaxation) -> tuple[State, str | None]:
     if relaxation.converged:
         return "converged", None
     force = f"{relaxation.max_force:.3g} eV/Å" if relaxation.max_force is not None else "unknown"
-    return "unconverged", f"the largest force was {force} after {relaxation.ionic_steps} force evaluations"
+    after = f"after {relaxation.ionic_steps} force evaluations"
+    if relaxation.details is not None and relaxation.details.electronic_converged is False:
+        return "unconverged", f"the last self-consistency cycle did not converge {after}"
+    return "unconverged", f"the largest force was {force} {after}"
 
 
-def _engine_summary(engine: Engine, version: str) -> EngineSummary:
+def _engine_summary(engine: EngineDescription, version: str) -> EngineSummary:
     return EngineSummary(
         name=engine.name,
         version=version,
@@ -208,6 +221,7 @@ def _figures(relaxation: Relaxation) -> dict[str, Any]:
         "cores": relaxation.cores,
         "core_hours": relaxation.core_hours,
         "positions": relaxation.positions,
+        "details": relaxation.details,
     }
 
 

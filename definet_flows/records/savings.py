@@ -24,6 +24,9 @@ from definet_flows.records.store import Criteria, RecordStore
 COARSE_FORCE = 0.05
 """eV/Å; the looser threshold at which steps are counted as well."""
 
+CORES_PER_GPU = 32
+"""A GPU is charged as so many processor cores, about its share of a node that has some of both."""
+
 _BATCH = 200
 Pair = tuple[RelaxationRecord, RelaxationRecord | None, PredictionRecord]
 
@@ -193,7 +196,7 @@ def _saved(
     lost = unrelaxed.state != "converged", other.state != "converged"
     steps = _difference(unrelaxed.ionic_steps, other.ionic_steps, *lost, fallback=fallback)
     core_hours = _difference(unrelaxed.core_hours, other.core_hours, *lost, fallback=fallback)
-    charge = prediction.seconds * prediction.cores / 3600
+    charge, gpu_hours = _charge(prediction)
     states = {(False, False): "both_converged", (False, True): "prerelaxed_lost", (True, False): "unrelaxed_lost"}
     return {
         "pair_state": states.get(lost, "both_lost"),
@@ -201,8 +204,17 @@ def _saved(
         "steps_saved_fraction": steps / unrelaxed.ionic_steps if steps is not None and unrelaxed.ionic_steps else None,
         "core_hours_saved": core_hours,
         "prerelax_core_hours": charge,
-        "net_core_hours_saved": None if core_hours is None else core_hours - charge,
+        "prerelax_gpu_hours": gpu_hours,
+        "net_core_hours_saved": None if core_hours is None or charge is None else core_hours - charge,
     }
+
+
+def _charge(prediction: PredictionRecord) -> tuple[float | None, float | None]:
+    """Core-hours and GPU-hours of a prediction; None where nothing told its time."""
+    if prediction.seconds is None:
+        return None, None
+    hours = prediction.seconds / 3600
+    return hours * (prediction.cores + prediction.gpus * CORES_PER_GPU), hours * prediction.gpus
 
 
 def _difference(
