@@ -18,7 +18,7 @@ from definet_flows.engines import ForceFieldEngine, Relaxation
 from definet_flows.training import train
 from definet_flows.training.config import load_training_config
 from definet_flows.training.datasets.sources import load_labels
-from definet_flows.training.datasets.split import split_by_cluster
+from definet_flows.training.datasets.split import split_labels
 
 RECIPE = Path(__file__).parent.parent / "workflows" / "mos2" / "train.yaml"
 CHOICES = {
@@ -67,7 +67,7 @@ def main() -> None:
         file = training_file(arguments.labels, folder, tightness, force_weight)
         checkpoint = train(file, folder / "model", resume=(folder / "model" / "training" / "last.ckpt").is_file())
         pool = load_labels(load_training_config(file))
-        split = split_by_cluster(pool.configurations, load_training_config(file).split)
+        split = split_labels(pool, load_training_config(file).split)
         sums, failed = [0, 0, 0, 0], 0
         for labels in pool.subset([*split.validation, *split.test]).sets:
             for prediction in Prerelaxer(checkpoint, guard=None).predict(labels.configurations):

@@ -34,15 +34,22 @@ def canonical_defects(host: Host, defects: Mapping[int, str]) -> tuple[tuple[tup
     tuple
         Pairs (site, species) sorted by site, and how many permutations leave the set unchanged.
     """
+    smallest, making = smallest_image(host, defects)
+    return smallest, len(making)
+
+
+def smallest_image(host: Host, defects: Mapping[int, str]) -> tuple[tuple[tuple[int, str], ...], npt.NDArray[np.int64]]:
+    """The smallest image of a set of changed sites, and the numbers of all of the host's permutations that make it."""
     alphabet = sorted(set(defects.values()))
     codes = np.array([alphabet.index(species) for species in defects.values()])
     images = host.permutations[:, list(defects)].astype(np.int64) * len(alphabet) + codes  # [n_permutations, n_defects]
     images.sort(axis=1)
-    survivors = images
+    survivors = np.arange(len(images))
     for column in range(images.shape[1]):
-        survivors = survivors[survivors[:, column] == survivors[:, column].min()]
-    smallest = tuple((int(code) // len(alphabet), alphabet[int(code) % len(alphabet)]) for code in survivors[0])
-    return smallest, len(survivors)
+        codes = images[survivors, column]
+        survivors = survivors[codes == codes.min()]
+    smallest = images[survivors[0]]
+    return tuple((int(code) // len(alphabet), alphabet[int(code) % len(alphabet)]) for code in smallest), survivors
 
 
 @dataclass(frozen=True)

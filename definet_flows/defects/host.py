@@ -230,9 +230,20 @@ class Host:
         """Space-group operations of the unit cell."""
         return self._symmetry[0]
 
-    @cached_property
+    @property
     def permutations(self) -> npt.NDArray[np.int32]:
         """[n_permutations, n_sites] distinct site permutations by symmetry; entry [g, i] is the image of site i."""
+        return self._site_symmetry[0]
+
+    @cached_property
+    def permutation_rotations(self) -> FloatArray:
+        """[n_permutations, 3, 3] Cartesian rotation of each permutation, acting on rows: vectors at i become v @ R at image i."""
+        lattice = self.unit_cell.lattice.matrix
+        fractional = np.array([operation.rotation.T for operation in self.unit_cell_operations], dtype=float)
+        return np.asarray((np.linalg.inv(lattice) @ fractional @ lattice)[self._site_symmetry[1]])
+
+    @cached_property
+    def _site_symmetry(self) -> tuple[npt.NDArray[np.int32], IntArray]:
         return site_permutations(self.unit_cell_operations, self.grid)
 
     @cached_property

@@ -81,7 +81,9 @@ def _integer_operation(
     return UnitCellOperation(rotation, sites, cells[rows, sites].astype(np.int64))
 
 
-def site_permutations(operations: tuple[UnitCellOperation, ...], grid: CellGrid) -> npt.NDArray[np.int32]:
+def site_permutations(
+    operations: tuple[UnitCellOperation, ...], grid: CellGrid
+) -> tuple[npt.NDArray[np.int32], IntArray]:
     """Every distinct permutation of the supercell's sites by a symmetry of the host.
 
     Parameters
@@ -93,21 +95,25 @@ def site_permutations(operations: tuple[UnitCellOperation, ...], grid: CellGrid)
 
     Returns
     -------
-    ndarray
+    permutations : ndarray
         int32 [n_permutations, n_sites]; entry [g, i] is the image of site i. The identity comes first.
+    rotations : ndarray
+        [n_permutations] number of a unit-cell operation that makes each permutation.
     """
     n_cells = grid.n_cells
     shifted = grid.index(grid.cells[:, None] + grid.cells[None])  # [n_translations, n_cells]
-    blocks = []
-    for operation in operations:
+    blocks, numbers = [], []
+    for number, operation in enumerate(operations):
         if grid.preserved_by(operation.rotation):
             target = grid.index(
                 (grid.cells @ operation.rotation.T)[None] + operation.cells[:, None]
             )  # [n_unit_sites, n_cells]
             images = operation.sites[:, None] * n_cells + shifted[:, target]  # [n_translations, n_unit_sites, n_cells]
             blocks.append(images.reshape(n_cells, -1).astype(np.int32))
+            numbers += [number] * n_cells
     # A mirror through a planar layer moves no site; one copy of each permutation is enough.
-    return np.unique(np.concatenate(blocks), axis=0)
+    permutations, first = np.unique(np.concatenate(blocks), axis=0, return_index=True)
+    return permutations, np.array(numbers)[first]
 
 
 def symmetrised(

@@ -6,26 +6,11 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from definet_flows.definet.network import DefiNetConfig
 from definet_flows.errors import InputError
-
-
-class SplitSettings(BaseModel):
-    """How labels are divided; equivalent configurations and equal clusters always stay together."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    seed: int = Field(default=0, description="Of the random order of clusters")
-    validation: float = Field(default=0.1, gt=0, lt=1, description="Share of the labels")
-    test: float = Field(default=0.1, ge=0, lt=1, description="Share of the labels")
-
-    @model_validator(mode="after")
-    def _leaves_training(self) -> SplitSettings:
-        if self.validation + self.test >= 1:
-            raise ValueError("validation and test together must leave something to train on")
-        return self
+from definet_flows.training.datasets.split import SplitSettings
 
 
 class TrainingConfig(BaseModel):
@@ -42,6 +27,9 @@ class TrainingConfig(BaseModel):
         description="JSON lines of configurations whose clusters must not be trained on, relative to this file",
     )
     max_labels: int | None = Field(default=None, ge=3, description="Use only so many labels (learning curves)")
+    skip_bad: bool = Field(
+        default=False, description="List and leave out samples that cannot be read, instead of stopping"
+    )
     network: DefiNetConfig = Field(default=DefiNetConfig(), description="Shape of the network")
     split: SplitSettings = Field(default=SplitSettings(), description="Training, validation and test share")
     seed: int = Field(default=0, description="Of the initial weights and the order of batches")

@@ -21,7 +21,7 @@ from definet_flows.errors import InputError
 from definet_flows.training.batches import Batch, BatchStream, as_batch
 from definet_flows.training.config import TrainingConfig, load_training_config
 from definet_flows.training.datasets.sources import LabelPool, load_labels
-from definet_flows.training.datasets.split import Split, split_by_cluster
+from definet_flows.training.datasets.split import Split, split_labels
 from definet_flows.training.evaluation import evaluate_pool
 from definet_flows.training.module import DefiNetModule
 
@@ -64,7 +64,7 @@ def train(config_path: str | Path, output_dir: str | Path, resume: bool = False)
 def train_config(config: TrainingConfig, output_dir: str | Path, resume: bool = False) -> Path:
     """Train a checkpoint from settings in hand; see `train`."""
     pool = load_labels(config)
-    return fit_checkpoint(config, pool, split_by_cluster(pool.configurations, config.split), output_dir, resume)
+    return fit_checkpoint(config, pool, split_labels(pool, config.split), output_dir, resume)
 
 
 def fit_checkpoint(

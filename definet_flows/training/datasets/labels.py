@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,13 @@ SCHEMA_VERSION = 1
 
 _TENSORS = ("displacements", "defect_sites", "defect_species")
 _FORCE_CONSTANTS = "force_constants"
+
+Density = Literal["low", "high"]
+"""Section of a data set: a few defects each, or random placements at a set concentration."""
+
+Share = Literal["training", "validation", "test"]
+
+SHARES: tuple[Share, ...] = get_args(Share)
 
 _NO_DEFECT = -1
 """Site number that pads the table of changed sites."""
@@ -52,6 +59,10 @@ class LabelSet:
     force_constants
         float32 [n_unit_sites, 3, n_sites, 3] eV/Å² of the pristine host under the same teacher (`pristine_hessian`), where they
         were computed; they let training weigh an error by the force it makes.
+    density
+        Section of the data set, where it has sections.
+    given_shares
+        Share of each label in the split that the data set came with, where it came with one.
     """
 
     host: Host
@@ -59,6 +70,8 @@ class LabelSet:
     displacements: npt.NDArray[np.float32]
     teacher: dict[str, Any]
     force_constants: npt.NDArray[np.float32] | None = None
+    density: Density | None = None
+    given_shares: tuple[Share, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.configurations)
@@ -105,8 +118,12 @@ class LabelSet:
 
     def subset(self, indices: Sequence[int]) -> LabelSet:
         """Some of the labels, by position."""
-        chosen = tuple(self.configurations[i] for i in indices)
-        return LabelSet(self.host, chosen, self.displacements[list(indices)], self.teacher, self.force_constants)
+        return replace(
+            self,
+            configurations=tuple(self.configurations[i] for i in indices),
+            displacements=self.displacements[list(indices)],
+            given_shares=None if self.given_shares is None else tuple(self.given_shares[i] for i in indices),
+        )
 
     def save(self, path: str | Path) -> Path:
         """Write one safetensors file."""
@@ -117,7 +134,9 @@ class LabelSet:
             for column, (site, symbol) in enumerate(configuration.defects):
                 sites[row, column] = site
                 species[row, column] = 0 if symbol == VACANCY else Element(symbol).Z
+        optional = {"density": self.density, "given_shares": self.given_shares}
         header = {"schema_version": SCHEMA_VERSION, "host": self.host.to_dict(), "teacher": self.teacher}
+        header |= {key: value for key, value in optional.items() if value is not None}
         tensors: dict[str, npt.NDArray[Any]] = dict(zip(_TENSORS, (self.displacements, sites, species), strict=True))
         if self.force_constants is not None:
             tensors[_FORCE_CONSTANTS] = self.force_constants
@@ -153,10 +172,20 @@ class LabelSet:
         fitting = displacements.shape == (len(sites), host.n_sites, 3) and sites.shape == species.shape
         if not (fitting and len(sites) and np.isfinite(displacements).all() and sites.max() < host.n_sites):
             raise LabelError(f"The labels in {file} do not fit their host {host.name}; make it anew.")
-        configurations = tuple(
-            DefectConfiguration(host, _changed_sites(*row)) for row in zip(sites, species, strict=True)
+        density, shares = header.get("density"), header.get("given_shares")
+        if density not in {None, *get_args(Density)} or (
+            shares and not (len(shares) == len(sites) and set(shares) <= set(SHARES))
+        ):
+            raise LabelError(f"The density or the shares in {file} are none that this version knows; make it anew.")
+        return cls(
+            host,
+            tuple(DefectConfiguration(host, _changed_sites(*row)) for row in zip(sites, species, strict=True)),
+            displacements,
+            header.get("teacher", {}),
+            tensors.get(_FORCE_CONSTANTS),
+            density,
+            tuple(shares) if shares else None,
         )
-        return cls(host, configurations, displacements, header.get("teacher", {}), tensors.get(_FORCE_CONSTANTS))
 
 
 def centred_displacements(configuration: DefectConfiguration, positions: npt.ArrayLike) -> npt.NDArray[np.float64]:

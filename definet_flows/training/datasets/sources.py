@@ -1,82 +1,52 @@
-"""Labels from wherever a training file says: label-set files and campaign directories."""
+"""Labels from wherever a training file says: label sets, campaigns, the 2DMD data set, files of relaxations."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from definet_flows.defects import DefectConfiguration, Host, read_configurations
 from definet_flows.defects.host import content_hash
+from definet_flows.errors import InputError
 from definet_flows.training.config import TrainingConfig
+from definet_flows.training.datasets.bad_samples import BadSamples
+from definet_flows.training.datasets.campaign import read_campaign
 from definet_flows.training.datasets.labels import LabelError, LabelSet
+from definet_flows.training.datasets.pool import LabelPool, without_repeats
+from definet_flows.training.datasets.split import keys_of
+
+__all__ = ["LabelPool", "load_labels", "read_source"]
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class LabelPool:
-    """Labels of several host supercells, in a fixed order.
-
-    Parameters
-    ----------
-    sets
-        One per host supercell.
-    """
-
-    sets: tuple[LabelSet, ...]
-
-    @property
-    def configurations(self) -> list[DefectConfiguration]:
-        """All configurations, set after set."""
-        return [configuration for labels in self.sets for configuration in labels.configurations]
-
-    @property
-    def content_hash(self) -> str:
-        """Of all sets."""
-        return content_hash([labels.content_hash for labels in self.sets])
-
-    @property
-    def teacher(self) -> dict[str, Any]:
-        """Engine settings behind the labels."""
-        return self.sets[0].teacher
-
-    def subset(self, positions: Sequence[int]) -> LabelPool:
-        """Some of the labels, by position in `configurations`; sets left empty are dropped."""
-        chosen, first = [], 0
-        for labels in self.sets:
-            mine = [p - first for p in positions if first <= p < first + len(labels)]
-            first += len(labels)
-            if mine:
-                chosen.append(labels.subset(mine))
-        return LabelPool(tuple(chosen))
 
 
 def load_labels(config: TrainingConfig) -> LabelPool:
     """Read every source of a training file and leave out what is held out.
 
+    A label is held out if any cluster it can be read as, or its placement, is one of a held-out configuration.
+
     Raises
     ------
     LabelError
-        If nothing is left, or the labels come from different teachers.
+        If nothing is left, the labels come from different teachers, or two of them contradict each other.
+    InputError
+        If a source or a held-out list cannot be read.
     """
-    sets = [labels for source in config.labels for labels in read_source(Path(source))]
-    teachers = {content_hash(labels.teacher) for labels in sets}
-    if len(teachers) > 1:
-        raise LabelError(
-            f"The labels come from {len(teachers)} different engine settings; train on one teacher at a time."
-        )
-    if config.force_weight and any(labels.force_constants is None for labels in sets):
-        raise LabelError("force_weight needs labels with force constants, which these have not; set it to 0.")
-    pool = LabelPool(tuple(sets))
-    held_out = _held_out(config.held_out, sets[0].host)
-    kept = [i for i, c in enumerate(pool.configurations) if held_out.isdisjoint({c.cluster_id, c.placement_id})]
-    dropped = len(pool.configurations) - len(kept)
-    if dropped:
+    sets = [labels for source in config.labels for labels in read_source(Path(source), config.skip_bad)]
+    _check_together(sets, forces=config.force_weight > 0)
+    bad = BadSamples(config.skip_bad)
+    pool = without_repeats(LabelPool(tuple(sets)), bad)
+    bad.report()
+    held_out = _held_out(config.held_out, [labels.host for labels in sets])
+    kept = (
+        [i for i, c in enumerate(pool.configurations) if held_out.isdisjoint(keys_of(c))]
+        if held_out
+        else range(len(pool))
+    )
+    if dropped := len(pool) - len(kept):
         logger.info("%d labels left out because their clusters are held out", dropped)
     if config.max_labels is not None:
         order = np.random.default_rng(config.seed).permutation(len(kept))
@@ -87,31 +57,47 @@ def load_labels(config: TrainingConfig) -> LabelPool:
     return pool.subset(kept)
 
 
-def read_source(source: Path) -> list[LabelSet]:
-    """Read a label-set file, or the converged relaxations of a campaign directory."""
-    if source.is_dir():
-        return _from_campaign(source)
-    return [LabelSet.load(source)]
+def read_source(source: str | Path, skip_bad: bool = False) -> list[LabelSet]:
+    """Read labels from whatever holds them.
+
+    Parameters
+    ----------
+    source
+        A label-set file, or the directory of a campaign.
+    skip_bad
+        List and leave out samples that cannot be used, instead of stopping at the first.
+
+    Raises
+    ------
+    LabelError
+        If there is no such source, a sample cannot be used, or none is left.
+    """
+    path = Path(source)
+    return read_campaign(path) if path.is_dir() else [LabelSet.load(path)]
 
 
-def _from_campaign(directory: Path) -> list[LabelSet]:
-    """Converged relaxations of a campaign directory, each configuration once; the unrelaxed start wins where both ended."""
-    from definet_flows.records import open_store
-
-    found: dict[tuple[str, str], dict[str, tuple[DefectConfiguration, Any]]] = {}
-    physics: dict[str, dict[str, Any]] = {}
-    with open_store(directory, read_only=True) as store:
-        records = store.relaxations({"state": "converged", "kind": "defect"}, positions=True)
-        for record in sorted(records, key=lambda record: record.start):
-            physics[record.engine.physics_hash] = record.engine.physics
-            of_host = found.setdefault((record.host.fingerprint, record.engine.physics_hash), {})
-            of_host[record.configuration_id] = (store.configuration(record), record.positions)
-    if not found:
-        raise LabelError(f"{directory} holds no converged relaxation to learn from; run the campaign first.")
-    return [LabelSet.of(of_host.values(), physics[teacher]) for (_, teacher), of_host in sorted(found.items())]
+def _check_together(sets: Sequence[LabelSet], *, forces: bool) -> None:
+    teachers = {content_hash(labels.teacher) for labels in sets}
+    if len(teachers) > 1:
+        raise LabelError(
+            f"The labels come from {len(teachers)} different engine settings; train on one teacher at a time."
+        )
+    if forces and any(labels.force_constants is None for labels in sets):
+        raise LabelError("force_weight needs labels with force constants, which these have not; set it to 0.")
 
 
-def _held_out(files: Sequence[str], host: Host) -> set[str]:
-    """Cluster ids, and placement ids for configurations whose cluster is undefined."""
-    configurations = [configuration for file in files for configuration in read_configurations(file, host)]
-    return {configuration.cluster_id or configuration.placement_id for configuration in configurations}
+def _held_out(files: Sequence[str], hosts: Sequence[Host]) -> set[str]:
+    """Every cluster that a held-out configuration can be read as, and its placement."""
+    crystals = list({host.family: host for host in hosts}.values())
+    return {key for file in files for configuration in _of_any(file, crystals) for key in keys_of(configuration)}
+
+
+def _of_any(file: str, crystals: Sequence[Host]) -> list[DefectConfiguration]:
+    """Configurations of a list, which was written for one of these crystals."""
+    refusals = []
+    for host in crystals:
+        try:
+            return read_configurations(file, host)
+        except InputError as error:
+            refusals.append(error)
+    raise refusals[0]

@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from definet_flows.defects import DefectConfiguration, write_configurations
+from definet_flows.defects.equivalence import canonical_images
 from definet_flows.errors import InputError
 from definet_flows.records import open_store
 from definet_flows.records.documents import CampaignRecord
 from definet_flows.training.config import TrainingConfig
 from definet_flows.training.datasets.labels import LabelError, LabelSet, centred_displacements
-from definet_flows.training.datasets.sources import LabelPool, load_labels, read_source
+from definet_flows.training.datasets.pool import LabelPool, same_structure
+from definet_flows.training.datasets.sources import load_labels, read_source
 from tests import copper
 from tests.training.conftest import TEACHER, configurations_of, host_of, labelled
 
@@ -61,12 +64,56 @@ def test_held_out_clusters_are_dropped_at_every_size(files, tmp_path, caplog):
     assert "2 labels left out because their clusters are held out" in caplog.text
 
 
-def test_a_held_out_configuration_without_a_cluster_is_dropped_itself(files, tmp_path):
+def test_every_reading_of_a_held_out_configuration_is_dropped(files, tmp_path):
+    """Without a cluster of its own it takes along whatever it can be read as, and only that."""
     (undefined, *others) = [c for c in PAIRS[4] if c.cluster_id is None]
     pool = load_labels(config(files, held_out=held_out(tmp_path, [undefined])))
-    assert undefined not in pool.configurations
+    dropped = {*PAIRS[4], *PAIRS[5]} - set(pool.configurations)
+    assert undefined in dropped
+    assert dropped == {c for c in (*PAIRS[4], *PAIRS[5]) if c.possible_cluster_ids & undefined.possible_cluster_ids}
+    assert any(c.host.n_cells == 25 for c in dropped)
     assert set(pool.configurations) >= set(others), "undefined clusters are not all the same cluster"
-    assert len(pool.configurations) == len(PAIRS[4]) + len(PAIRS[5]) - 1
+
+
+def test_a_label_of_which_one_reading_is_held_out_is_dropped(files, tmp_path):
+    (undefined, *_) = [c for c in PAIRS[4] if c.cluster_id is None]
+    defined = [c for c in configurations_of(7, "V_Mo+V_S") if c.cluster_id in undefined.possible_cluster_ids]
+    pool = load_labels(config(files, held_out=held_out(tmp_path, defined[:1])))
+    assert undefined not in pool.configurations
+
+
+def test_held_out_lists_apply_to_every_crystal(files, tmp_path):
+    other = [DefectConfiguration.create(host_of(4, "WSe2"), {0: "Vac", 20 + i: "Vac"}) for i in range(4)]
+    wse2 = labelled(other).save(tmp_path / "wse2.safetensors")
+    lists = (*held_out(tmp_path, PAIRS[4][:1]), str(write_configurations(other[:1], tmp_path / "wse2.jsonl")))
+    pool = load_labels(config([*files, str(wse2)], held_out=lists))
+    assert {c.host.name for c in pool.configurations} == {"MoS2", "WSe2"}
+    assert not {other[0], PAIRS[4][0]} & set(pool.configurations)
+
+
+def test_a_configuration_of_two_sources_is_learnt_once(files, tmp_path, caplog):
+    again = labelled(PAIRS[4]).subset(range(3))
+    same = again.save(tmp_path / "same.safetensors")
+    pool = load_labels(config([*files, str(same)]))
+    assert pool.configurations == [*PAIRS[4], *PAIRS[5]]
+    other = replace(again, displacements=again.displacements + 0.1).save(tmp_path / "other.safetensors")
+    with pytest.raises(
+        LabelError, match=r"is labelled twice, with different relaxed structures; keep one. With --skip-bad"
+    ):
+        load_labels(config([*files, str(other)]))
+    pool = load_labels(config([*files, str(other)], skip_bad=True))
+    assert pool.configurations == [*PAIRS[4], *PAIRS[5]]
+    assert "3 bad samples left out:" in caplog.text
+
+
+def test_a_label_seen_from_two_sides_is_one_structure():
+    """A symmetric placement relaxed without its symmetry is the same relaxation after any operation that keeps it."""
+    configuration = next(c for c in PAIRS[4] if c.n_defects == 1)
+    label = np.random.default_rng(0).normal(size=(48, 3))
+    sides = canonical_images(configuration, label)[1]
+    assert len(sides) > 1
+    assert all(same_structure(configuration, label, side) for side in sides)
+    assert not same_structure(configuration, label, label + np.array([0.06, 0, 0]))
 
 
 def test_nothing_left(files, tmp_path):

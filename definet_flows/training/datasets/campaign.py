@@ -1,0 +1,34 @@
+"""Labels from the relaxations that a campaign has finished."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from definet_flows.defects import DefectConfiguration
+from definet_flows.training.datasets.labels import LabelError, LabelSet
+
+
+def read_campaign(directory: Path) -> list[LabelSet]:
+    """Converged relaxations of a campaign directory, each configuration once; the unrelaxed start wins where both ended.
+
+    Raises
+    ------
+    LabelError
+        If there are none.
+    InputError
+        If it is no campaign directory.
+    """
+    from definet_flows.records import open_store
+
+    found: dict[tuple[str, str], dict[str, tuple[DefectConfiguration, Any]]] = {}
+    physics: dict[str, dict[str, Any]] = {}
+    with open_store(directory, read_only=True) as store:
+        records = store.relaxations({"state": "converged", "kind": "defect"}, positions=True)
+        for record in sorted(records, key=lambda record: record.start):
+            physics[record.engine.physics_hash] = record.engine.physics
+            of_host = found.setdefault((record.host.fingerprint, record.engine.physics_hash), {})
+            of_host[record.configuration_id] = (store.configuration(record), record.positions)
+    if not found:
+        raise LabelError(f"{directory} holds no converged relaxation to learn from; run the campaign first.")
+    return [LabelSet.of(of_host.values(), physics[teacher]) for (_, teacher), of_host in sorted(found.items())]
