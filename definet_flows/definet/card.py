@@ -24,6 +24,18 @@ def _today() -> str:
     return datetime.now(UTC).date().isoformat()
 
 
+class HostCoverage(BaseModel):
+    """What training saw of one host."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str = Field(description="Name of the host, such as MoS2")
+    density: str | None = Field(default=None, description="Section of the data set it comes from: low, high or unknown")
+    supercells: tuple[str, ...] = Field(description="Supercells trained on, such as 4x4x1")
+    elements: tuple[str, ...] = Field(description="Element symbols in them, dopants included")
+    configurations: int = Field(description="Labels trained on, those for validation included")
+
+
 class ModelCard(BaseModel):
     """The provenance of a checkpoint; the guard and the pre-relaxer read their limits from it."""
 
@@ -42,6 +54,7 @@ class ModelCard(BaseModel):
         default=frozenset(), description="Ids or placement ids of the training configurations"
     )
     training_sizes: tuple[str, ...] = Field(default=(), description="Supercells trained on, such as 4x4x1")
+    coverage: tuple[HostCoverage, ...] = Field(default=(), description="What was trained on, host by host")
     metrics: dict[str, float] = Field(default_factory=dict, description="Held-out metrics; a name ends in its unit")
     max_displacement_trained: float = Field(
         gt=0, description="Å; largest displacement of an atom in the training labels"
@@ -84,11 +97,24 @@ def render_card(card: ModelCard, config: DefiNetConfig, content_hash: str, n_par
         "Made": f"{card.created} with definet-flows {card.code_version}",
     }
     lines = [f"# {card.name}", "", *(f"- **{title}:** {fact}" for title, fact in facts.items() if fact)]
+    lines += _coverage(card)
     lines += _table("Held-out metrics", ("metric", "value"), card.metrics)
     lines += _table("Displacements in the training labels", ("quantile", "Å"), card.displacement_quantiles)
     if card.limits:
         lines += ["", "## Limits", "", *(f"- {limit}" for limit in card.limits)]
     return "\n".join(lines) + "\n"
+
+
+def _coverage(card: ModelCard) -> list[str]:
+    """One row for each host; a single host stands in the facts above already."""
+    if len(card.coverage) < 2:
+        return []
+    body = [
+        f"| {one.host} | {one.density or '–'} | {', '.join(one.supercells)} | {', '.join(one.elements)} | {one.configurations} |"
+        for one in card.coverage
+    ]
+    head = "| host | density | supercells | elements | configurations |"
+    return ["", "## Trained on", "", head, "| --- | --- | --- | --- | ---: |", *body]
 
 
 def _table(title: str, header: tuple[str, str], rows: dict[str, float]) -> list[str]:

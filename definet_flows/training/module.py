@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import torch
-from lightning.pytorch import LightningModule
+from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
+from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 
-from definet_flows.definet.network import DefiNet
-from definet_flows.training.batches import Batch
+from definet_flows.definet.network import DefiNet, DefiNetConfig
+from definet_flows.training.batches import Batch, BatchFeed, ShuffledOrder, in_order
 from definet_flows.training.config import TrainingConfig
+from definet_flows.training.failures import LossNotFinite
+
+RUN_KEY = "definet_flows_run"
+"""Where a saved state says which run it belongs to."""
 
 
 def displacement_errors(predicted: Tensor, batch: Batch) -> Tensor:
@@ -43,6 +51,19 @@ def harmonic_forces(errors: Tensor, hessian: Tensor) -> Tensor:
     return (errors.flatten(1) @ hessian).view_as(errors)
 
 
+def parameters_without_gradient(network: DefiNetConfig) -> set[str]:
+    """Names of the published parameters that cannot change the output.
+
+    In the first layer all vectors are zero, and what the global node gathers after the last layer is read by nothing.
+    """
+    if not network.global_node:
+        return set()
+    last = f"{network.n_layers - 1}.mlp_vn"
+    scalar, vector = "virtual_scalar_layers", "virtual_vector_layers"
+    gathered = {f"{scalar}.{last}.{entry}.{kind}" for entry in (0, 2) for kind in ("weight", "bias")}
+    return gathered | {f"{vector}.{last}.weight", f"{vector}.0.mlp_node.weight"}
+
+
 class DefiNetModule(LightningModule):
     """DefiNet with its loss, optimiser and schedule.
 
@@ -50,48 +71,124 @@ class DefiNetModule(LightningModule):
     ----------
     config
         The training run.
+    identity
+        What a saved state must agree with to be continued; saved with it.
     """
 
-    def __init__(self, config: TrainingConfig) -> None:
+    def __init__(self, config: TrainingConfig, identity: dict[str, Any] | None = None) -> None:
         super().__init__()
         self.training_config = config
+        self.identity = identity or {}
         self.model = DefiNet(config.network)
-        self._displacements = self.model.displacements
-        if config.compile:
-            self._displacements = torch.compile(self.model.displacements, dynamic=False)
+        # Frozen, because several processes that average gradients wait for those of every parameter.
+        for name in parameters_without_gradient(config.network):
+            self.model.get_parameter(name).requires_grad_(requires_grad=False)
+        self._compiled: Callable[..., Tensor] | None = None
+
+    def setup(self, stage: str) -> None:  # noqa: ARG002  Lightning passes it
+        """Prepare this process: its threads, and the compiled network."""
+        if self.training_config.threads:
+            torch.set_num_threads(self.training_config.threads)
+        if self.training_config.compile:
+            self._compiled = torch.compile(self.model.displacements, dynamic=False)
 
     def _loss(self, batch: Batch) -> Tensor:
-        errors = displacement_errors(self._displacements(batch.atomic_numbers, batch.markers, batch.graph), batch)
-        loss = mean_length(errors, batch)
-        if batch.hessian is not None and self.training_config.force_weight:
-            loss = loss + self.training_config.force_weight * mean_length(harmonic_forces(errors, batch.hessian), batch)
+        displacements = self._compiled or self.model.displacements
+        predicted = displacements(batch.atomic_numbers, batch.markers, batch.graph)
+        with torch.autocast(predicted.device.type, enabled=False):  # 16 bits are for the network only
+            errors = displacement_errors(predicted.to(batch.displacements.dtype), batch)
+            loss = mean_length(errors, batch)
+            if batch.hessian is not None and self.training_config.force_weight:
+                forces = mean_length(harmonic_forces(errors, batch.hessian), batch)
+                loss = loss + self.training_config.force_weight * forces
         return loss
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002  Lightning passes it by name
         """Loss of one batch."""
-        loss = self._loss(batch)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch))
+        loss = self._finite(self._loss(batch))
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch), sync_dist=True)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
-        """Loss of one batch with the averaged weights."""
-        self.log("validation_loss", self._loss(batch), on_epoch=True, prog_bar=True, batch_size=len(batch))
+        """Loss of one batch with the averaged weights; an epoch's is the mean over labels."""
+        loss = self._finite(self._loss(batch))
+        self.log("validation_loss", loss, on_epoch=True, prog_bar=True, batch_size=len(batch), sync_dist=True)
 
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:  # noqa: ARG002
-        """The batch where the model is."""
-        return batch.to(device)
+    def _finite(self, loss: Tensor) -> Tensor:
+        if not torch.isfinite(loss):
+            raise LossNotFinite(f"The loss became {loss.item()} in epoch {self.current_epoch + 1}")
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Step the plateau schedule, before the state is saved.
+
+        Lightning steps it after saving, so that a resumed run would have forgotten the last epoch.
+        """
+        scheduler = self.lr_schedulers()
+        if isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step(float(self.trainer.callback_metrics["validation_loss"]))
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any | None) -> None:  # noqa: ARG002
+        """Step a schedule when Lightning says; the plateau one is stepped in `on_train_epoch_end`."""
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Say in a saved state which run it belongs to."""
+        checkpoint[RUN_KEY] = self.identity
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW with amsgrad, and the schedule of the configuration."""
         config = self.training_config
-        optimizer = torch.optim.AdamW(
-            self.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, amsgrad=True
-        )
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        optimizer = torch.optim.AdamW(trained, lr=config.learning_rate, weight_decay=config.weight_decay, amsgrad=True)
         if config.schedule == "cosine":
-            steps = int(self.trainer.estimated_stepping_batches)
-            cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
+            cosine = CosineAnnealingLR(optimizer, T_max=int(self.trainer.estimated_stepping_batches))
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
-        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
-            optimizer, factor=config.plateau_factor, patience=config.plateau_patience
-        )
+        plateau = ReduceLROnPlateau(optimizer, factor=config.plateau_factor, patience=config.plateau_patience)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "validation_loss"}}
+
+
+class LabelModule(LightningDataModule):
+    """The labels of a run, dealt to the processes that train.
+
+    Parameters
+    ----------
+    config
+        The training run.
+    training, validation
+        One batch per host with all its labels.
+    """
+
+    def __init__(self, config: TrainingConfig, training: Sequence[Batch], validation: Sequence[Batch]) -> None:
+        super().__init__()
+        self.config = config
+        self.training = training
+        self.validation = validation
+
+    def train_dataloader(self) -> BatchFeed:
+        """Batches in an order of every epoch's own."""
+        steps, accumulate = self.config.steps_per_epoch, self.config.accumulate
+        order = ShuffledOrder(
+            [len(batch) for batch in self.training],
+            self.config.batch_size,
+            self.config.seed,
+            batches_per_epoch=None if steps is None else steps * accumulate,
+            **self._place(),
+        )
+        return BatchFeed(self._on_device(self.training), order)
+
+    def val_dataloader(self) -> BatchFeed:
+        """Batches in order."""
+        pieces = in_order([len(batch) for batch in self.validation], self.config.batch_size, **self._place())
+        return BatchFeed(self._on_device(self.validation), pieces)
+
+    def _place(self) -> dict[str, int]:
+        if self.trainer is None:
+            return {}
+        return {"rank": self.trainer.global_rank, "world_size": self.trainer.world_size}
+
+    def _on_device(self, whole: Sequence[Batch]) -> list[Batch]:
+        """All labels at once: they are small beside what one training step needs."""
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        return [batch.to(device) for batch in whole]

@@ -1,25 +1,30 @@
 from __future__ import annotations
 
 import csv
+import errno
+import os
 import shutil
+import signal
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
-from definet_flows.definet import CheckpointError, load_checkpoint
+from definet_flows.definet import load_checkpoint
 from definet_flows.errors import InputError
 from definet_flows.training import evaluate, train
 from definet_flows.training.config import load_training_config
 from definet_flows.training.datasets.sources import load_labels
 from definet_flows.training.datasets.split import split_labels
 from definet_flows.training.evaluation import evaluate_pool
+from definet_flows.training.failures import LossNotFinite, TrainingError, TrainingInterruptedError
+from definet_flows.training.fitting import train_config
 from definet_flows.training.module import DefiNetModule
 from tests.training.conftest import configurations_of, labelled
 
-# What Lightning says of runs this small, and of its own use of torch.
+# What Lightning says of its own use of torch, and of the log that stands beside its states.
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:Your `IterableDataset` has `__len__` defined:UserWarning"),
     pytest.mark.filterwarnings("ignore:`isinstance.treespec, LeafSpec.` is deprecated"),
     pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty:UserWarning"),
 ]
@@ -27,7 +32,7 @@ pytestmark = [
 CONFIGURATIONS = configurations_of(3, "V_S", "V_Mo", "V_Mo+V_S", "W_Mo+V_S+Se_S")[:16]
 SETTINGS = """
 name: toy
-labels: [labels.safetensors]
+labels: {labels}
 network: {{features: 8, n_layers: 1, n_radial: 4}}
 split: {{validation: 0.2, test: {test}}}
 seed: {seed}
@@ -38,6 +43,7 @@ max_epochs: {epochs}
 early_stop_patience: {patience}
 device: cpu
 threads: 1
+{more}
 """
 
 
@@ -48,7 +54,8 @@ def write(tmp_path_factory):
     labelled(CONFIGURATIONS).save(folder / "labels.safetensors")
 
     def write(name="train.yaml", **options):
-        defaults = {"seed": 0, "epochs": 2, "learning_rate": 0.01, "patience": 10, "test": 0.2}
+        defaults = {"seed": 0, "epochs": 2, "learning_rate": 0.01, "patience": 10, "test": 0.2, "more": ""}
+        defaults["labels"] = "[labels.safetensors]"
         (folder / name).write_text(SETTINGS.format(**(defaults | options)), encoding="utf-8")
         return folder / name
 
@@ -67,13 +74,13 @@ def own(write, tmp_path):
     return train(write(), tmp_path / "own")
 
 
-def metrics(folder, log="metrics.csv"):
-    with (folder / "training" / log).open(encoding="utf-8") as file:
+def metrics(folder):
+    with (folder / "training" / "metrics.csv").open(encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
-def epochs(folder, log="metrics.csv"):
-    return sorted({int(row["epoch"]) for row in metrics(folder, log)})
+def epochs(folder):
+    return [int(row["epoch"]) for row in metrics(folder)]
 
 
 def last(folder):
@@ -147,45 +154,144 @@ def test_a_run_is_repeatable_and_the_seed_matters(trained, write, tmp_path):
     assert load_checkpoint(other).content_hash != identity
 
 
-def test_resuming_goes_on_after_the_last_finished_epoch(write, tmp_path, monkeypatch):
-    """The run dies in its third epoch, and is called again."""
-    file, folder = write("four.yaml", epochs=4), tmp_path / "run"
+class PowerFailureError(Exception):
+    pass
 
-    def die(module):
-        if module.current_epoch == 2:
-            raise RuntimeError("power failure")
+
+def dying_in_epoch(number, how):
+    """Stand-in for the hook before an epoch, for a run that ends there."""
+
+    def hook(module):
+        if module.current_epoch == number:
+            how()
+
+    return hook
+
+
+def cut_power():
+    raise PowerFailureError
+
+
+# Under `restless` the learning rate falls after every epoch that is not the best, so that a forgotten one would show.
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param("{plateau_patience: 0, plateau_factor: 0.5, learning_rate: 0.1}", id="restless"),
+        pytest.param("{schedule: cosine}", id="cosine"),
+        pytest.param("{steps_per_epoch: 2, accumulate: 2}", id="short epochs"),
+    ],
+)
+def test_an_interrupted_run_ends_as_the_uninterrupted_one_bit_for_bit(write, tmp_path, monkeypatch, more):
+    config = load_training_config(write()).model_copy(update=yaml.safe_load(more) | {"max_epochs": 5})
+    whole = train_config(config, tmp_path / "whole")
+    parts = tmp_path / "parts"
+    for stop in (2, 4):
+        with monkeypatch.context() as patch:
+            patch.setattr(DefiNetModule, "on_train_epoch_start", dying_in_epoch(stop, cut_power))
+            with pytest.raises(PowerFailureError):
+                train_config(config, parts, resume=stop == 4)
+        assert last(parts)["epoch"] == stop - 1
+        assert not (parts / "config.json").exists(), "an interrupted run is not a checkpoint"
+    with pytest.raises(InputError, match="holds a training run already; go on with --resume"):
+        train_config(config, parts)
+    assert train_config(config, parts, resume=True) == parts
+    assert metrics(parts) == metrics(whole)
+    assert epochs(parts) == [0, 1, 2, 3, 4]
+    assert load_checkpoint(parts).content_hash == load_checkpoint(whole).content_hash
+    for name in ("state_dict", "current_model_state"):
+        assert all(torch.equal(weight, last(whole)[name][key]) for key, weight in last(parts)[name].items())
+
+
+def test_a_row_without_its_state_is_dropped_at_resumption(own, write):
+    """The run was killed between logging an epoch and saving its state."""
+    log = own / "training" / "metrics.csv"
+    log.write_text(log.read_text(encoding="utf-8") + "2,99,9.0,9.0,0.01\n", encoding="utf-8")
+    train(write("more.yaml", epochs=3), own, resume=True)
+    assert epochs(own) == [0, 1, 2]
+    assert float(metrics(own)[2]["train_loss"]) < 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"learning_rate": 0.02}, "another learning_rate; restore the training file's learning_rate"),
+        ({"split": {"seed": 5, "validation": 0.2, "test": 0.2}}, "another split"),
+        ({"max_labels": 12}, "another labels, split"),
+        ({"seed": 3, "batch_size": 5}, "another seed, batch_size"),
+    ],
+)
+def test_another_run_is_not_continued(own, write, changes, told):
+    before = (own / "training" / "last.ckpt").read_bytes()
+    file = write()
+    content = yaml.safe_load(file.read_text(encoding="utf-8")) | changes
+    (file.parent / "changed.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(InputError, match=told):
+        train(file.parent / "changed.yaml", own, resume=True)
+    assert (own / "training" / "last.ckpt").read_bytes() == before
+
+
+def test_a_finished_run_can_be_continued_to_more_epochs(own, write, tmp_path):
+    """It ends as if it had been asked for them at once, and later and worse epochs do not replace a better one."""
+    whole = train(write("more.yaml", epochs=6), tmp_path / "whole")
+    for n_epochs in (3, 6):
+        train(write("more.yaml", epochs=n_epochs), own, resume=True)
+    assert metrics(own) == metrics(whole)
+    assert load_checkpoint(own).content_hash == load_checkpoint(whole).content_hash
+    losses = [float(row["validation_loss"]) for row in metrics(own)]
+    best = torch.load(own / "training" / "best.ckpt", weights_only=True)
+    assert best["epoch"] == np.argmin(losses)
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 1), (signal.SIGINT, 130)])
+def test_an_interruption_keeps_the_state_and_says_how_to_go_on(write, tmp_path, monkeypatch, signum, code):
+    file, folder = write("four.yaml", epochs=4), tmp_path / "run"
+    handlers = [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)]
+    with monkeypatch.context() as patch:
+        patch.setattr(DefiNetModule, "on_train_epoch_start", dying_in_epoch(2, lambda: os.kill(os.getpid(), signum)))
+        with pytest.raises(
+            TrainingInterruptedError, match=f"{signum.name}.*last finished epoch is kept .*--resume"
+        ) as end:
+            train(file, folder)
+    assert end.value.exit_code == code
+    assert [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)] == handlers
+    train(file, folder, resume=True)
+    assert epochs(folder) == [0, 1, 2, 3]
+
+
+def test_an_interruption_before_the_first_epoch_leaves_nothing_to_resume(write, tmp_path, monkeypatch):
+    stop = dying_in_epoch(0, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(DefiNetModule, "on_train_epoch_start", stop)
+    for _ in range(2):
+        with pytest.raises(TrainingInterruptedError, match="no epoch was finished, start it again"):
+            train(write(), tmp_path / "run")
+
+
+def test_a_full_disk_is_told_in_one_sentence(write, tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(DefiNetModule, "on_train_epoch_start", die)
-        with pytest.raises(RuntimeError, match="power failure"):
-            train(file, folder)
-    assert last(folder)["epoch"] == 1
-    assert not (folder / "config.json").exists(), "an interrupted run is not a checkpoint"
-    with pytest.raises(InputError, match="holds a training run already; go on with --resume"):
-        train(file, folder)
-    trained_in = []
-    monkeypatch.setattr(DefiNetModule, "on_train_epoch_start", lambda module: trained_in.append(module.current_epoch))
-    assert train(file, folder, resume=True) == folder
-    assert trained_in == [2, 3]
-    assert epochs(folder) == [0, 1], "the log of the first part is kept"
-    assert epochs(folder, "resumed-1/metrics.csv") == [2, 3]
-    assert last(folder)["epoch"] == 3
-    assert load_checkpoint(folder).card.name == "toy"
+        patch.setattr(DefiNetModule, "on_save_checkpoint", fail)
+        with pytest.raises(TrainingError, match=r"cannot be written to .*run/training \(No space left.*--resume"):
+            train(write(), tmp_path / "run")
+    train(write(), tmp_path / "run")
 
 
-def test_a_finished_run_can_be_continued_to_more_epochs(own, write):
-    """The best epoch is the first: later and worse ones do not replace it, also across resumptions."""
-    losses = [float(row["validation_loss"]) for row in metrics(own) if row["validation_loss"]]
-    first = load_checkpoint(own).content_hash
-    for part, n_epochs in ((1, 3), (2, 4)):
-        train(write("more.yaml", epochs=n_epochs), own, resume=True)
-        log = f"resumed-{part}/metrics.csv"
-        assert epochs(own, log) == [n_epochs - 1]
-        losses += [float(row["validation_loss"]) for row in metrics(own, log) if row["validation_loss"]]
-    assert min(losses) == losses[0]
-    assert load_checkpoint(own).content_hash == first
-    train(write("more.yaml", epochs=20), own, resume=True)
-    assert load_checkpoint(own).content_hash != first
+def test_a_loss_that_is_no_number_ends_training_and_keeps_the_best_epoch(write, tmp_path, monkeypatch):
+    def loss(module, batch):
+        return honest(module, batch) * (float("nan") if module.current_epoch == 2 else 1)
+
+    honest = DefiNetModule._loss
+    with monkeypatch.context() as patch:
+        patch.setattr(DefiNetModule, "_loss", loss)
+        with pytest.raises(
+            LossNotFinite, match=r"became nan in epoch 3; .* kept as the checkpoint .*Lower learning_rate"
+        ):
+            train(write("nan.yaml", epochs=9), tmp_path / "run")
+    assert last(tmp_path / "run")["epoch"] == 1
+    before = load_checkpoint(tmp_path / "run")
+    assert "The loss became nan in epoch 3." in before.card.limits
+    assert before.content_hash == load_checkpoint(train(write(), tmp_path / "two")).content_hash
 
 
 def test_resuming_a_finished_run_changes_nothing(own, trained, write):
@@ -240,9 +346,8 @@ def test_the_state_of_another_network_is_refused(own, write):
         train(file, own, resume=True)
 
 
-@pytest.mark.filterwarnings("ignore:.*NaN.*")
 def test_weights_that_explode_never_become_a_checkpoint(write, tmp_path, monkeypatch):
     monkeypatch.setattr(DefiNetModule, "_loss", lambda self, _: next(self.parameters()).sum() * float("nan"))
-    with pytest.raises(CheckpointError):
+    with pytest.raises(LossNotFinite, match="in epoch 1, before any was finished; lower learning_rate"):
         train(write("nan.yaml", epochs=1), tmp_path / "nan")
     assert not (tmp_path / "nan" / "model.safetensors").exists()

@@ -1,0 +1,111 @@
+"""What a checkpoint says about its training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from definet_flows.definet.card import HostCoverage, ModelCard
+from definet_flows.definet.checkpoint import Checkpoint
+from definet_flows.training.config import TrainingConfig
+from definet_flows.training.datasets.labels import LabelSet
+from definet_flows.training.datasets.sources import LabelPool
+from definet_flows.training.datasets.split import Split
+
+_QUANTILES = (0.5, 0.9, 0.99, 0.999)
+_LIMITS = (
+    "Not a DFT-trained model: it reproduces the relaxed structures of its teacher, with the teacher's errors.",
+    "Neutral point defects (vacancies, substitutions, antisites) of the listed hosts and elements only.",
+    "One relaxed structure per configuration: symmetry-broken or metastable minima are not represented.",
+)
+
+
+def model_card(
+    config: TrainingConfig,
+    pool: LabelPool,
+    split: Split,
+    metrics: dict[str, float],
+    start: Checkpoint | None = None,
+    warning: str | None = None,
+) -> ModelCard:
+    """What the checkpoint says about its training.
+
+    Parameters
+    ----------
+    config, pool, split
+        The run.
+    metrics
+        On labels that it has not seen.
+    start
+        The checkpoint it started from: what that one has seen, this one has seen too.
+    warning
+        One more limit.
+    """
+    trained = pool.subset([*split.training, *split.validation])
+    configurations = trained.configurations
+    lengths = np.concatenate([np.linalg.norm(labels.displacements, axis=-1).ravel() for labels in trained.sets])
+    coverage = host_coverage(trained)
+    before = [start.card] if start else []
+    seen = {c.placement_id for c in configurations}.union(*(card.configuration_ids for card in before))
+    clusters = {c.cluster_id for c in configurations if c.cluster_id}.union(*(card.cluster_ids for card in before))
+    elements = {symbol for c in configurations for symbol in c.species}.union(*(card.elements for card in before))
+    return ModelCard(
+        name=config.name,
+        hosts=_merged((one.host for one in coverage), *(card.hosts for card in before)),
+        elements=tuple(sorted(elements)),
+        teacher=teacher_name(pool.teacher),
+        label_source=_source(pool, start),
+        training_hash=f"{pool.content_hash}-{split.hash}",
+        cluster_ids=frozenset(clusters),
+        configuration_ids=frozenset(seen),
+        training_sizes=_merged(*(one.supercells for one in coverage), *(card.training_sizes for card in before)),
+        coverage=coverage,
+        metrics=metrics,
+        max_displacement_trained=max([float(lengths.max()), *(card.max_displacement_trained for card in before)]),
+        displacement_quantiles={f"{q:g}": float(np.quantile(lengths, q)) for q in _QUANTILES},
+        limits=(*_LIMITS, *([warning] if warning else [])),
+    )
+
+
+def host_coverage(trained: LabelPool) -> tuple[HostCoverage, ...]:
+    """What was trained on, one entry for each host and density."""
+    grouped: dict[tuple[str, str | None], list[LabelSet]] = {}
+    for labels in trained.sets:
+        grouped.setdefault((labels.host.name, labels.density), []).append(labels)
+    return tuple(
+        HostCoverage(
+            host=host,
+            density=density,
+            supercells=_merged([_size(labels) for labels in sets]),
+            elements=_merged(*(c.species for labels in sets for c in labels.configurations)),
+            configurations=sum(len(labels) for labels in sets),
+        )
+        for (host, density), sets in sorted(grouped.items(), key=lambda item: (item[0][0], item[0][1] or ""))
+    )
+
+
+def teacher_name(teacher: dict[str, Any]) -> str:
+    """Short name of what made the labels."""
+    return str(teacher.get("potential", teacher.get("name", "unknown")))
+
+
+def _source(pool: LabelPool, start: Checkpoint | None) -> str:
+    """Every host and supercell with its number of labels, and the teacher's settings."""
+    counts: dict[str, int] = {}
+    for labels in pool.sets:
+        density = f", {labels.density} density" if labels.density else ""
+        place = f"{labels.host.name} {_size(labels)}{density}"
+        counts[place] = counts.get(place, 0) + len(labels)
+    listed = "; ".join(f"{count} of {place}" for place, count in sorted(counts.items()))
+    begun = f"; weights started from {start.card.name} ({start.content_hash})" if start else ""
+    return f"{len(pool.configurations)} relaxations ({listed}), settings {pool.teacher}{begun}"
+
+
+def _size(labels: LabelSet) -> str:
+    return "x".join(str(abs(row[i])) for i, row in enumerate(labels.host.supercell_matrix))
+
+
+def _merged(*collections: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted({entry for collection in collections for entry in collection}))
