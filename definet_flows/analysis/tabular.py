@@ -16,9 +16,14 @@ def columns_of(rows: Iterable[Row]) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row))
 
 
+def filled_columns(rows: Sequence[Row]) -> list[str]:
+    """Columns in which at least one row has something to say."""
+    return [name for name in columns_of(rows) if any(row.get(name) is not None for row in rows)]
+
+
 def markdown_table(rows: Sequence[Row]) -> str:
-    """Rows as a Markdown table; numbers are set flush right and rounded to four digits, None is a dash."""
-    columns = columns_of(rows)
+    """Rows as a Markdown table without empty columns; numbers flush right and rounded to four digits, None a dash."""
+    columns = filled_columns(rows)
     numeric = {name for name in columns if any(isinstance(row.get(name), int | float) for row in rows)}
     rule = ["---:" if name in numeric else "---" for name in columns]
     body = [[_shown(row.get(name)) for name in columns] for row in rows]

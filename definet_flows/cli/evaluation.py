@@ -83,9 +83,9 @@ def with_exposure_named(row: Row) -> Row:
 
 def show_rows(rows: Sequence[Row], title: str | None = None) -> None:
     """Print rows as a table with four digits."""
-    from definet_flows.analysis.tabular import columns_of
+    from definet_flows.analysis.tabular import filled_columns
 
-    columns = columns_of(rows)
+    columns = filled_columns(rows)
     show_table(columns, [[_four_digits(row.get(column)) for column in columns] for row in rows], title)
 
 

@@ -22,6 +22,9 @@ _NAMED: dict[str, tuple[str, dict[str, Any], str]] = {
 }
 """Name to (import path, arguments, name of the device argument). The weights come inside the packages."""
 
+NAMED_POTENTIALS = tuple(_NAMED)
+"""Potentials that are known by name."""
+
 
 def load_potential(potential: str, arguments: dict[str, Any], device: str) -> Calculator:
     """The calculator of a potential, the same object at every call within a process.

@@ -17,7 +17,8 @@ from definet_flows.definet.guard import Guard, GuardSettings
 from definet_flows.definet.prerelaxer import Prediction, Prerelaxer
 from definet_flows.errors import InputError
 from definet_flows.training.datasets.labels import LabelSet, centred_displacements
-from definet_flows.training.datasets.sources import LabelPool, read_source
+from definet_flows.training.datasets.pool import LabelPool
+from definet_flows.training.datasets.sources import read_source
 from definet_flows.training.metrics import CoordinateErrors, FloatArray, LengthHistogram, nearest_defect
 
 Row = dict[str, str | int | float | None]
@@ -182,7 +183,7 @@ def evaluate(
     """
     sources = [datasets] if isinstance(datasets, str | Path) else datasets
     loaded = load_checkpoint(checkpoint)
-    sets = [labels for source in sources for labels in read_source(Path(source))]
+    sets = [labels for source in sources for labels in read_source(source, skip_bad)]
     if not any(len(labels) for labels in sets):
         raise InputError(f"There is no label in {', '.join(map(str, sources))}; there is nothing to evaluate on.")
     return evaluate_sets(loaded, sets, device)
@@ -201,7 +202,7 @@ def evaluate_sets(checkpoint: Checkpoint, sets: Iterable[LabelSet], device: str 
         relaxed = iter(labels.displacements)
         for prediction in prerelaxer.predict(labels.configurations):
             reasons = guard.unknown_elements(prediction.configuration) or list(prediction.verdict.reasons)
-            evaluation.add(prediction, next(relaxed).astype(np.float64), getattr(labels, "density", None), reasons)
+            evaluation.add(prediction, next(relaxed).astype(np.float64), labels.density, reasons)
     return evaluation
 
 

@@ -50,6 +50,19 @@ class CoordinateErrors:
         self._sums = np.zeros((len(RING_NAMES), 3))  # [n_rings, 3]
         self.n_configurations = 0
 
+    @property
+    def sums(self) -> list[list[float]]:
+        """[n_rings][3] absolute errors of components in Å, lengths of error vectors in Å, real atoms; read by `of_sums`."""
+        return [[float(value) for value in ring] for ring in self._sums]
+
+    @classmethod
+    def of_sums(cls, sums: npt.ArrayLike) -> CoordinateErrors:
+        """Errors of one configuration from its `sums`."""
+        errors = cls()
+        errors._sums += np.asarray(sums, dtype=np.float64)
+        errors.n_configurations = 1
+        return errors
+
     def add(
         self,
         configuration: DefectConfiguration,
