@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from definet_flows.defects.supercell import IntArray
+from definet_flows.defects.supercell import NEIGHBOUR_CELLS, IntArray
 
 if TYPE_CHECKING:
     from definet_flows.defects.host import Host
@@ -27,8 +27,6 @@ _MOST_READINGS = 256
 
 _MOST_COMPARISONS = 4096
 """Readings times pairs of defects that are made canonical; a dense random placement has more and is left unread."""
-
-_IMAGES: IntArray = np.array(list(product((-1, 0, 1), repeat=3)), dtype=np.int64)
 
 
 def cluster_id(host: Host, defects: Sequence[tuple[int, str]]) -> str | None:
@@ -119,7 +117,7 @@ def _near_images(host: Host, cells: IntArray) -> IntArray:
     supercell = host.compact_supercell
     fractions = (cells[None, :] - cells[:, None]) @ np.linalg.inv(supercell)
     centre = -np.rint(fractions).astype(np.int64)
-    return (centre[:, :, None] + _IMAGES) @ supercell
+    return (centre[:, :, None] + NEIGHBOUR_CELLS) @ supercell
 
 
 def _canonical(host: Host, sublattices: IntArray, cells: IntArray, codes: npt.NDArray[np.int64]) -> IntArray:

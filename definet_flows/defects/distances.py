@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import product
 
 import numpy as np
 import numpy.typing as npt
 
 from definet_flows.defects.host import FloatArray, Host
-from definet_flows.defects.supercell import reduction
+from definet_flows.defects.supercell import NEIGHBOUR_CELLS, reduction
 from definet_flows.errors import InputError
 
 
@@ -32,8 +31,7 @@ def minimum_image(vectors: FloatArray, lattice: FloatArray) -> FloatArray:
     compact = _compact(np.ascontiguousarray(lattice, dtype=float).tobytes())
     folded = vectors - np.rint(vectors @ np.linalg.inv(compact)) @ compact
     # Rounding fractions finds the shortest vector of a right-angled cell only; in any other a neighbouring image can be nearer.
-    shifts = np.array(list(product((-1, 0, 1), repeat=3))) @ compact
-    images = folded[..., None, :] + shifts
+    images = folded[..., None, :] + NEIGHBOUR_CELLS @ compact
     nearest = np.einsum("...i,...i->...", images, images).argmin(axis=-1)
     return np.take_along_axis(images, nearest[..., None, None], axis=-2)[..., 0, :]
 

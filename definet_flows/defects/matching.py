@@ -14,6 +14,7 @@ from pymatgen.core import Lattice, Structure
 from definet_flows.defects.configuration import DefectConfiguration
 from definet_flows.defects.distances import minimum_image
 from definet_flows.defects.host import FloatArray, Host
+from definet_flows.defects.nearest import MARGIN, REACH, centred, nearest_neighbour_distance, nearest_sites
 from definet_flows.defects.point_defect import VACANCY
 from definet_flows.errors import InputError
 
@@ -22,12 +23,6 @@ _LENGTH_TOLERANCE = 0.05
 
 _ANGLE_TOLERANCE = 2.0
 """Degrees."""
-
-_REACH = 0.45
-"""Largest distance of an atom from its site, as a share of the host's nearest-neighbour distance."""
-
-_MARGIN = 0.2
-"""How much farther the second-nearest site must be, as the same share."""
 
 
 class MatchError(InputError):
@@ -119,10 +114,7 @@ def match_structure(host: Host, structure: Structure) -> StructureMatch:
         raise MatchError("The structure holds no atoms; give a CIF or POSCAR with a structure in it.")
     pristine = _pristine_in_cell(host, structure)
     origin = _best_origin(host, structure, pristine)
-    ideal = pristine + origin
-    for _ in range(2):  # the first guess puts one atom exactly on its site; centre all of them instead
-        _, vectors, _ = _nearest_sites(structure, ideal)
-        ideal = ideal - np.median(vectors, axis=0)
+    ideal = centred(host, structure.lattice.matrix, structure.cart_coords, pristine + origin)
     return StructureMatch(host, structure, _unambiguous(host, structure, ideal), ideal)
 
 
@@ -153,55 +145,42 @@ def _pristine_in_cell(host: Host, structure: Structure) -> FloatArray:
     return np.asarray(frac_coords @ structure.lattice.matrix)
 
 
-def _nearest_sites(structure: Structure, ideal: FloatArray) -> tuple[npt.NDArray[np.int64], FloatArray, FloatArray]:
-    """Nearest site [n_atoms], the vector from atom to it [n_atoms, 3] and all distances [n_atoms, n_sites], Å."""
-    lattice = structure.lattice.matrix
-    rows = [minimum_image(ideal - position, lattice) for position in structure.cart_coords]
-    vectors = np.array(rows)
-    distances = np.linalg.norm(vectors, axis=-1)
-    sites = distances.argmin(axis=1)
-    return sites, vectors[np.arange(len(sites)), sites], distances
-
-
 def _best_origin(host: Host, structure: Structure, pristine: FloatArray) -> FloatArray:
     """Rigid shift [3] Å that leaves the fewest atoms off their species and the smallest distances; none where that is as good."""
-    on_each_sublattice = structure.cart_coords[0] - pristine[:: host.n_cells]
+    lattice, positions = structure.lattice.matrix, structure.cart_coords
+    on_each_sublattice = positions[0] - pristine[:: host.n_cells]
     candidates = np.vstack([np.zeros(3), on_each_sublattice])
     species = np.array(host.species)
     symbols = np.array([site.specie.symbol for site in structure])
 
     def cost(origin: FloatArray) -> tuple[int, float]:
-        sites, vectors, _ = _nearest_sites(structure, pristine + origin)
-        lengths = np.linalg.norm(vectors - np.median(vectors, axis=0), axis=1)
-        misfits = (species[sites] != symbols).sum() + len(sites) - len(np.unique(sites))
+        nearest = nearest_sites(host, lattice, positions, pristine + origin)
+        lengths = np.linalg.norm(nearest.vectors - np.median(nearest.vectors, axis=0), axis=1)
+        misfits = (species[nearest.sites] != symbols).sum() + len(symbols) - len(np.unique(nearest.sites))
         return int(misfits + (lengths > 1.0).sum()), round(float(lengths.mean()), 2)
 
+    misfits, distance = cost(candidates[0])
+    if distance == 0 and misfits < len(symbols) / 2:  # an unrelaxed structure in the host's own frame needs no search
+        return np.zeros(3)
     return np.asarray(min(candidates, key=cost))
 
 
 def _unambiguous(host: Host, structure: Structure, ideal: FloatArray) -> npt.NDArray[np.int64]:
-    sites, _, distances = _nearest_sites(structure, ideal)
-    spacing = _nearest_neighbour_distance(host)
-    ordered = np.sort(np.pad(distances, ((0, 0), (0, 1)), constant_values=np.inf), axis=1)  # one site has no second
-    for atom, (nearest, second) in enumerate(ordered[:, :2]):
+    nearest = nearest_sites(host, structure.lattice.matrix, structure.cart_coords, ideal)
+    spacing = nearest_neighbour_distance(host)
+    for atom, (distance, second) in enumerate(zip(nearest.distances, nearest.second, strict=True)):
         name = f"Atom {atom + 1} ({structure[atom].specie.symbol})"
-        if nearest > _REACH * spacing:
+        if distance > REACH * spacing:
             raise MatchError(
-                f"{name} is {nearest:.2f} Å from every site of {host.name}; interstitials and split defects are refused."
+                f"{name} is {distance:.2f} Å from every site of {host.name}; interstitials and split defects are refused."
             )
-        if second - nearest < _MARGIN * spacing:
+        if second - distance < MARGIN * spacing:
             raise MatchError(
-                f"{name} lies between two sites of {host.name} ({nearest:.2f} and {second:.2f} Å); which is ambiguous."
+                f"{name} lies between two sites of {host.name} ({distance:.2f} and {second:.2f} Å); which is ambiguous."
             )
+    sites = nearest.sites
     doubled = [int(site) for site in np.unique(sites) if (sites == site).sum() > 1]
     if doubled:
         atoms = ", ".join(str(atom + 1) for atom in np.flatnonzero(sites == doubled[0]))
         raise MatchError(f"Atoms {atoms} share site {doubled[0]} of {host.name}; split defects are refused.")
     return sites
-
-
-def _nearest_neighbour_distance(host: Host) -> float:
-    vectors = minimum_image(host.nominal_positions - host.nominal_positions[0], host.lattice)
-    distances = np.linalg.norm(vectors, axis=1)
-    lattice_vectors = np.linalg.norm(host.unit_cell.lattice.matrix, axis=1)
-    return float(min(distances[1:].min(initial=np.inf), lattice_vectors.min()))

@@ -17,6 +17,9 @@ from definet_flows.errors import InputError
 IntArray = npt.NDArray[np.int64]
 SupercellMatrix = tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]]
 
+NEIGHBOUR_CELLS: IntArray = np.array(list(product((-1, 0, 1), repeat=3)), dtype=np.int64)
+"""[27, 3] a cell and those around it; with the shortest lattice vectors, the nearest image of a point is in one of them."""
+
 
 def supercell_matrix(size: Any) -> SupercellMatrix:
     """Read three integers or a 3×3 integer matrix as a supercell matrix.
