@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +47,8 @@ class RunDetails(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     directory: str | None = Field(default=None, description="Where the run's files lie")
+    functional: str | None = Field(default=None, description="Exchange and correlation, such as PBE or HSE06+D3")
+    encut: float | None = Field(default=None, description="Plane-wave cutoff, eV")
     electronic_converged: bool | None = Field(
         default=None, description="The last ionic step's self-consistency cycle converged"
     )
@@ -116,6 +119,9 @@ class EngineDescription(Protocol):
 
 class Engine(EngineDescription, Protocol):
     """What a relaxation needs from an engine; each engine is one pydantic settings model that implements it."""
+
+    def in_campaign(self, directory: Path) -> Self:
+        """This engine as a campaign in a directory uses it."""
 
     def relaxed_host(self, host: Host) -> Host:
         """The host with the pristine positions this engine prefers, recorded as its reference."""

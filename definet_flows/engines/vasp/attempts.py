@@ -1,0 +1,235 @@
+"""One start of VASP in figures: each taken from the file that tells it best."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import IO, Any
+
+import numpy as np
+
+from definet_flows.engines.vasp.files import DAMAGED, AttemptFiles, RunFile
+from definet_flows.engines.vasp.inputfiles import (
+    read_incar_file,
+    read_kpoints_file,
+    read_poscar_file,
+    read_potcar_titles,
+)
+from definet_flows.engines.vasp.oszicar import read_oszicar
+from definet_flows.engines.vasp.outcar import read_outcar
+from definet_flows.engines.vasp.steps import FileReport, Frame, IonicStep
+from definet_flows.engines.vasp.vasprun import read_vasprun
+
+_READERS: dict[str, Callable[[IO[bytes]], FileReport]] = {
+    "vasprun": read_vasprun,
+    "OUTCAR": read_outcar,
+    "OSZICAR": read_oszicar,
+}
+"""In the order in which a figure is looked for."""
+
+_REACHED = re.compile(rb"reached required accuracy")
+
+
+@dataclass(frozen=True)
+class AttemptFigures:
+    """One start of VASP; what no file tells is None, and `caveats` says why.
+
+    Parameters
+    ----------
+    source
+        Where its files lie.
+    steps
+        Finished ionic steps.
+    unfinished
+        Self-consistency steps of an ionic step that was not finished.
+    initial, final
+        Atoms of the input, and of the last finished ionic step.
+    ended, reached
+        Whether VASP came to its own end, and whether it says that it reached the required accuracy.
+    total_moment
+        At the end, Bohr magnetons.
+    wall_seconds, cpu_seconds
+        Time, s.
+    cores
+        Processor cores.
+    memory_kb
+        Largest memory of a process, kB.
+    version
+        Version of VASP.
+    incar, parameters
+        Settings as given, and with VASP's defaults.
+    kpoints
+        The mesh.
+    potcars
+        Element symbol to title of its potential.
+    valence_electrons
+        Electrons of the neutral cell.
+    caveats
+        Why a figure is None, or how it was estimated.
+    """
+
+    source: str
+    steps: Sequence[IonicStep] = ()
+    unfinished: int = 0
+    initial: Frame | None = None
+    final: Frame | None = None
+    ended: bool = False
+    reached: bool = False
+    total_moment: float | None = None
+    wall_seconds: float | None = None
+    cpu_seconds: float | None = None
+    cores: int | None = None
+    memory_kb: float | None = None
+    version: str | None = None
+    incar: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    kpoints: dict[str, Any] | None = None
+    potcars: Mapping[str, str] = field(default_factory=dict)
+    valence_electrons: float | None = None
+    caveats: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def electronic_steps(self) -> int | None:
+        """Self-consistency steps, those of an unfinished ionic step included."""
+        counts = [step.electronic_steps for step in self.steps]
+        known = [count for count in counts if count is not None]
+        return sum(known) + self.unfinished if len(known) == len(counts) else None
+
+    @property
+    def relaxes(self) -> bool:
+        """Whether VASP was told to move the atoms; taken for granted where nothing says otherwise."""
+        moves, optimiser = self.setting("NSW"), self.setting("IBRION")
+        return len(self.steps) > 1 or ((moves is None or moves > 1) and (optimiser is None or optimiser > 0))
+
+    def setting(self, name: str) -> Any:
+        """A setting as VASP used it, or as INCAR has it; None where neither is known."""
+        return self.parameters.get(name, self.incar.get(name))
+
+
+def read_attempt(files: AttemptFiles, original: Mapping[str, RunFile] | None = None) -> AttemptFigures:
+    """Read one start of VASP from all of its files.
+
+    Parameters
+    ----------
+    files
+        Its files.
+    original
+        Inputs as they were before custodian changed them, for the first start of a run.
+    """
+    reports = {kind: _read(files.files[kind], reader) for kind, reader in _READERS.items() if kind in files.files}
+    inputs = {**files.files, **(original or {})}
+    listed = list(reports.values())
+    steps = _merged_steps(listed)
+    initial = _first(listed, "initial") or read_poscar_file(inputs.get("POSCAR"))
+    caveats = {kind: f"{kind}: {report.flaw}" for kind, report in reports.items() if report.flaw}
+    wall_seconds = _wall_seconds(reports, caveats)
+    return AttemptFigures(
+        source=files.source,
+        steps=steps,
+        unfinished=max((one.unfinished for one in listed if len(one.steps) == len(steps)), default=0),
+        initial=initial,
+        final=_final(reports, len(steps), initial, files.files, caveats),
+        ended=any(report.ended for report in listed),
+        reached=any(report.reached for report in listed) or _says_reached(files.files.get("vasp.out")),
+        total_moment=_first([one for one in listed if len(one.steps) == len(steps)], "total_moment"),
+        wall_seconds=wall_seconds,
+        cpu_seconds=_first(listed, "cpu"),
+        cores=_first(listed, "cores"),
+        memory_kb=_first(listed, "memory"),
+        version=_first(listed, "version"),
+        incar=_first(listed, "incar") or read_incar_file(inputs.get("INCAR")),
+        parameters=_first(listed, "parameters") or {},
+        kpoints=_first(listed, "kpoints") or read_kpoints_file(inputs.get("KPOINTS")),
+        potcars=_first(listed, "potcars") or read_potcar_titles(inputs.get("POTCAR")),
+        valence_electrons=_first(listed, "valence_electrons"),
+        caveats=caveats,
+    )
+
+
+def _read(file: RunFile, reader: Callable[[IO[bytes]], FileReport]) -> FileReport:
+    try:
+        with file.open() as content:
+            return reader(content)
+    except DAMAGED as error:
+        return FileReport(flaw=f"cannot be opened ({error})")
+
+
+def _first(reports: Iterable[FileReport], name: str) -> Any:
+    """The first that is told."""
+    found = (getattr(report, name) for report in reports)
+    return next((one for one in found if one is not None and one != {}), None)
+
+
+def _merged_steps(reports: Sequence[FileReport]) -> list[IonicStep]:
+    """Step by step the first file that tells each figure: one that was cut off earlier leaves the rest to the next."""
+    rows = zip_longest(*(report.steps for report in reports))
+    return [
+        IonicStep(*(_told(row, name) for name in ("electronic_steps", "energy", "max_force", "electronic_converged")))
+        for row in rows
+    ]
+
+
+def _told(row: Iterable[IonicStep | None], name: str) -> Any:
+    return next((figure for step in row if step is not None and (figure := getattr(step, name)) is not None), None)
+
+
+def _wall_seconds(reports: Mapping[str, FileReport], caveats: dict[str, str]) -> float | None:
+    elapsed: float | None = _first(reports.values(), "elapsed")
+    if elapsed is not None:
+        return elapsed
+    for kind in ("OUTCAR", "vasprun"):
+        if kind in reports and (loops := reports[kind].loops) is not None:
+            caveats["wall_seconds"] = (
+                f"the sum of the loops in {kind}, which is less than all: the total is not on file"
+            )
+            return loops
+    caveats["wall_seconds"] = "no OUTCAR tells the time"
+    return None
+
+
+def _final(
+    reports: Mapping[str, FileReport],
+    n_steps: int,
+    initial: Frame | None,
+    files: Mapping[str, RunFile],
+    caveats: dict[str, str],
+) -> Frame | None:
+    """Atoms at the last finished ionic step; else where VASP would have gone next, or an earlier step."""
+    if n_steps == 0:
+        return None
+    for report in reports.values():
+        if len(report.steps) == n_steps and (frame := _frame(report, initial)) is not None:
+            return frame
+    following = read_poscar_file(files.get("CONTCAR"))
+    if following is not None:
+        caveats["positions"] = "from CONTCAR, which may be one step ahead of the energy"
+        return following
+    earlier = [(len(one.steps), frame) for one in reports.values() if (frame := _frame(one, initial)) is not None]
+    if not earlier:
+        caveats["positions"] = "no file has the atoms of an ionic step"
+        return None
+    count, frame = max(earlier, key=lambda pair: pair[0])
+    caveats["positions"] = f"of ionic step {count}, later ones are not on file"
+    return frame
+
+
+def _frame(report: FileReport, initial: Frame | None) -> Frame | None:
+    if report.final is not None:
+        return report.final
+    positions = report.final_positions
+    if positions is None or initial is None or len(positions) != len(initial.species):
+        return None
+    return Frame(initial.lattice, np.asarray(positions @ np.linalg.inv(initial.lattice)), initial.species)
+
+
+def _says_reached(output: RunFile | None) -> bool:
+    """Whether the standard output says that the required accuracy was reached, for where OUTCAR does not."""
+    if output is None:
+        return False
+    try:
+        with output.open() as content:
+            return any(_REACHED.search(line) for line in content)
+    except DAMAGED:
+        return False
