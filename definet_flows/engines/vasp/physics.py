@@ -29,8 +29,8 @@ _DEFAULTS: dict[str, Any] = {
     "SIGMA": 0.2,
     "METAGGA": "",
     "LHFCALC": False,
-    "AEXX": None,
-    "HFSCREEN": None,
+    "AEXX": 0.25,
+    "HFSCREEN": 0.0,
     "IVDW": 0,
     "LUSE_VDW": False,
     "LDAU": False,
@@ -170,8 +170,7 @@ def _gga(run: AttemptFigures) -> str | None:
 
 
 def _hybrid(incar: Mapping[str, Any], base: str | None) -> str:
-    screening = incar["HFSCREEN"] or 0.0
-    share = 0.25 if incar["AEXX"] is None else incar["AEXX"]
+    screening, share = incar["HFSCREEN"], incar["AEXX"]
     if base in {None, "PBE"} and share == 0.25:
         named = {0.0: "PBE0", 0.2: "HSE06", 0.207: "HSE06", 0.3: "HSE03"}
         if screening in named:

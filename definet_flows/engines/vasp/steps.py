@@ -141,3 +141,22 @@ def kpoint_mesh(divisions: tuple[int, ...], shift: tuple[float, ...], *, monkhor
         for number, offset in zip(divisions, shift, strict=True)
     ]
     return {"divisions": list(divisions), "shift": [round(offset, 6) for offset in moved]}
+
+
+def extrapolated(
+    free: float | None, wrong: float | None, last_free: float | None = None, last: float | None = None
+) -> float | None:
+    """Energy of an ionic step without smearing, the extrapolation taken from its last self-consistency step.
+
+    VASP writes a wrong ``e_0_energy`` at the end of an ionic step (https://www.vasp.at/forum/viewtopic.php?t=16942).
+
+    Parameters
+    ----------
+    free, wrong
+        ``e_fr_energy`` and ``e_0_energy`` of the ionic step, eV.
+    last_free, last
+        The same of its last self-consistency step, where they are known.
+    """
+    known = free is not None and last_free is not None and last is not None
+    energy = round(free + last - last_free, 8) if known else wrong  # type: ignore[operator]
+    return energy if energy is not None and np.isfinite(energy) else None

@@ -9,13 +9,23 @@ from xml.etree.ElementTree import Element, ParseError, iterparse
 import numpy as np
 
 from definet_flows.engines.vasp.files import DAMAGED
-from definet_flows.engines.vasp.steps import FileReport, FloatArray, Frame, IonicStep, kpoint_mesh, largest_force
+from definet_flows.engines.vasp.steps import (
+    FileReport,
+    FloatArray,
+    Frame,
+    IonicStep,
+    extrapolated,
+    kpoint_mesh,
+    largest_force,
+)
 
 _KEPT = {
     "modeling": {"generator", "incar", "kpoints", "parameters", "atominfo", "structure"},
     "calculation": {"scstep", "structure", "varray", "energy", "time"},
 }
 """Parent to the children that are read; all else (eigenvalues, densities of states, projections) is dropped as it comes."""
+
+_ENERGIES = ("e_fr_energy", "e_0_energy")
 
 _MISNAMED = {"X": "Xe", "r": "Zr"}
 """VASP's slips in element symbols."""
@@ -77,7 +87,7 @@ class _Reader:
         self._forces: float | None = None
         self._frame: Frame | None = None
         self._electronic = 0
-        self._smearing: float | None = None
+        self._last_energies: dict[str, float] = {}
         self._energies: dict[str, float] = {}
 
     def take(self, parent: str, element: Element) -> None:
@@ -138,7 +148,7 @@ class _Reader:
     def _in_step(self, element: Element) -> None:
         if element.tag == "scstep":
             self._electronic += 1
-            self._smearing = _smearing(_energies(element.find("energy")))
+            self._last_energies = _energies(element.find("energy"))
         elif element.tag == "structure":
             self._frame = self._framed(element)
         elif element.tag == "energy":
@@ -153,26 +163,11 @@ class _Reader:
     def _end_step(self) -> None:
         limit = self.report.parameters.get("NELM")
         converged = self._electronic < limit if isinstance(limit, int) and self._electronic else None
-        step = IonicStep(self._electronic or None, self._energy(), self._forces, converged)
+        ends = [energies.get(name) for energies in (self._energies, self._last_energies) for name in _ENERGIES]
+        step = IonicStep(self._electronic or None, extrapolated(*ends), self._forces, converged)
         self.report.steps.append(step)
         self.report.final = self._frame or self.report.final
-        self._forces, self._electronic, self._smearing, self._energies = None, 0, None, {}
-
-    def _energy(self) -> float | None:
-        """Extrapolated to zero smearing, the extrapolation taken from the last self-consistency step.
-
-        VASP writes a wrong ``e_0_energy`` at the end of an ionic step (https://www.vasp.at/forum/viewtopic.php?t=16942).
-        """
-        free, energy = (self._energies.get(name) for name in ("e_fr_energy", "e_0_energy"))
-        if free is not None and self._smearing is not None:
-            energy = round(free + self._smearing, 8)
-        return energy if energy is not None and np.isfinite(energy) else None
-
-
-def _smearing(energies: dict[str, float]) -> float | None:
-    if not {"e_0_energy", "e_fr_energy"} <= energies.keys():
-        return None
-    return energies["e_0_energy"] - energies["e_fr_energy"]
+        self._forces, self._electronic, self._last_energies, self._energies = None, 0, {}, {}
 
 
 def _energies(element: Element | None) -> dict[str, float]:
