@@ -67,7 +67,9 @@ def failing_in_one_sentence(folder: Path) -> Iterator[None]:
                 "--resume."
             ) from error
         except (torch.OutOfMemoryError, MemoryError) as error:
-            raise TrainingError("The training does not fit into the memory; lower batch_size, raise accumulate.") from error
+            raise TrainingError(
+                "The training does not fit into the memory; lower batch_size, raise accumulate."
+            ) from error
         except ProcessExitedException as error:
             raise TrainingError(f"A training process was killed ({error}); go on with --resume.") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +107,10 @@ def fit_checkpoint(
     module = _module(config, identity, start)
     with failing_in_one_sentence(folder):
         failure = _fit(config, module, pool, split, folder, state, on_epoch)
-        save_checkpoint(out, module.model, model_card(config, pool, split, {}, start, failure and f"{failure}."))
+        warning = f"{failure}." if failure else None
+        save_checkpoint(out, module.model, model_card(config, pool, split, {}, start, warning))
         metrics = _held_out_metrics(load_checkpoint(out), pool, split, start)
-        save_checkpoint(out, module.model, model_card(config, pool, split, metrics, start, failure and f"{failure}."))
+        save_checkpoint(out, module.model, model_card(config, pool, split, metrics, start, warning))
     if failure:
         raise LossNotFinite(f"{failure}; the best epoch before is kept as the checkpoint {out}. Lower learning_rate.")
     return out
@@ -173,7 +175,10 @@ def _fit(
 
 def _run(trainer: Trainer, module: DefiNetModule, labels: LabelModule, state: Path | None) -> None:
     try:
-        trainer.fit(module, datamodule=labels, ckpt_path=state, weights_only=True)
+        with warnings.catch_warnings():
+            # The split that was saved there, or the state that is resumed.
+            warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
+            trainer.fit(module, datamodule=labels, ckpt_path=state, weights_only=True)
     except ProcessRaisedException as error:
         raise of_another_process(error) from error
     finally:

@@ -82,7 +82,7 @@ class DefiNetModule(LightningModule):
         self.model = DefiNet(config.network)
         # Frozen, because several processes that average gradients wait for those of every parameter.
         for name in parameters_without_gradient(config.network):
-            self.model.get_parameter(name).requires_grad_(requires_grad=False)
+            self.model.get_parameter(name).requires_grad_(False)
         self._compiled: Callable[..., Tensor] | None = None
 
     def setup(self, stage: str) -> None:  # noqa: ARG002  Lightning passes it
@@ -106,13 +106,18 @@ class DefiNetModule(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002  Lightning passes it by name
         """Loss of one batch."""
         loss = self._finite(self._loss(batch))
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch), sync_dist=True)
+        self._log("train_loss", loss, batch)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         """Loss of one batch with the averaged weights; an epoch's is the mean over labels."""
-        loss = self._finite(self._loss(batch))
-        self.log("validation_loss", loss, on_epoch=True, prog_bar=True, batch_size=len(batch), sync_dist=True)
+        self._log("validation_loss", self._finite(self._loss(batch)), batch)
+
+    def _log(self, name: str, loss: Tensor, batch: Batch) -> None:
+        """Log an epoch's mean over labels, whichever process they were in."""
+        # Lightning divides the number of labels by that of processes in whole numbers; so it comes out even.
+        n_labels = len(batch) * self.trainer.world_size
+        self.log(name, loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=n_labels, sync_dist=True)
 
     def _finite(self, loss: Tensor) -> Tensor:
         if not torch.isfinite(loss):

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
+from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint, RichProgressBar
-from lightning.pytorch.callbacks.weight_averaging import EMAWeightAveraging
+from lightning.pytorch.callbacks.weight_averaging import WeightAveraging
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.strategies.launchers.multiprocessing import _MultiProcessingLauncher
+from torch import Tensor
 
 from definet_flows.definet.prerelaxer import resolve_device
 from definet_flows.errors import InputError
 from definet_flows.training.config import TrainingConfig
 from definet_flows.training.epochs import EpochLog, OnEpoch
 from definet_flows.training.state import BEST_STATE, LAST_STATE
-
-LIGHTNING_PRECISION = {"32": "32-true", "64": "64-true", "bf16-mixed": "bf16-mixed", "16-mixed": "16-mixed"}
 
 
 def check_hardware(config: TrainingConfig) -> torch.device:
@@ -68,7 +68,7 @@ def make_trainer(config: TrainingConfig, folder: Path, on_epoch: OnEpoch | None 
         # Spawned, so that whatever started the training is not itself started again; and one machine, whatever Slurm says.
         strategy=DDPStrategy(start_method="spawn") if several else "auto",
         plugins=[LightningEnvironment()],
-        precision=LIGHTNING_PRECISION[config.precision],  # type: ignore[arg-type]  a literal type of Lightning's own
+        precision=config.precision,
         max_epochs=config.max_epochs,
         accumulate_grad_batches=config.accumulate,
         gradient_clip_val=config.gradient_clip,
@@ -91,7 +91,7 @@ def end_processes(trainer: Trainer) -> None:
 
 def _callbacks(config: TrainingConfig, folder: Path, on_epoch: OnEpoch | None, *, on_terminal: bool) -> list[Callback]:
     callbacks: list[Callback] = [
-        EMAWeightAveraging(decay=config.ema_decay),
+        WeightAveraging(avg_fn=partial(_moved_average, config.ema_decay)),
         EarlyStopping("validation_loss", patience=config.early_stop_patience, min_delta=0.0),
         LearningRateMonitor(logging_interval="epoch"),
         EpochLog(folder, on_epoch),
@@ -102,6 +102,11 @@ def _callbacks(config: TrainingConfig, folder: Path, on_epoch: OnEpoch | None, *
     if on_terminal:
         callbacks.append(RichProgressBar(console_kwargs={"stderr": True}))
     return callbacks
+
+
+def _moved_average(decay: float, average: Tensor, weights: Tensor, n_averaged: Tensor | int) -> Tensor:  # noqa: ARG001
+    """The exponential moving average after one more step; a function of the module, so that other processes find it."""
+    return average * decay + weights * (1 - decay)
 
 
 def _stem(file: str) -> str:

@@ -20,8 +20,8 @@ def host_of(size, name="MoS2"):
 
 
 @functools.cache
-def configurations_of(size, *recipes):
-    return tuple(c for recipe in recipes for c in enumerate_configurations(host_of(size), recipe))
+def configurations_of(size, *recipes, host="MoS2"):
+    return tuple(c for recipe in recipes for c in enumerate_configurations(host_of(size, host), recipe))
 
 
 def relaxed(configuration, strength=0.15):

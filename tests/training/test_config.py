@@ -21,6 +21,22 @@ def test_paths_are_relative_to_the_file(tmp_path):
     assert config.held_out == (str(tmp_path / "new.jsonl"), "/absolute/old.jsonl")
 
 
+def test_a_checkpoint_beside_the_file_is_meant_before_one_of_that_name(tmp_path):
+    (tmp_path / "mine").mkdir()
+    for named, found in (("mine", str(tmp_path / "mine")), ("definet-mos2-chgnet", "definet-mos2-chgnet")):
+        assert load_training_config(written(tmp_path, GOOD + f"start_from: {named}\n")).start_from == found
+
+
+def test_precision_may_be_written_as_a_number(tmp_path):
+    for text, precision in (("32", "32"), ("64", "64"), ("bf16-mixed", "bf16-mixed")):
+        assert load_training_config(written(tmp_path, GOOD + f"precision: {text}\n")).precision == precision
+
+
+def test_a_saved_split_lies_beside_the_file(tmp_path):
+    config = load_training_config(written(tmp_path, GOOD + "split: {file: split.json}\n"))
+    assert config.split.file == str(tmp_path / "split.json")
+
+
 def test_defaults_are_the_papers(tmp_path):
     config = load_training_config(written(tmp_path, GOOD))
     assert (config.network.features, config.network.n_radial, config.network.n_layers) == (512, 128, 4)
@@ -43,8 +59,11 @@ def test_the_shipped_training_file_is_valid():
         ("", "the file", "valid dictionary"),
         ("- a\n- b\n", "the file", "valid dictionary"),
         ("labels: [a]\n", "name", "Field required"),
-        ("name: toy\n", "labels", "Field required"),
-        ("name: toy\nlabels: []\n", "labels", "at least 1 item"),
+        (GOOD + "precision: 16\n", "precision", "'32', 'bf16-mixed', '16-mixed' or '64'"),
+        (GOOD + "devices: 0\n", "devices", "greater than or equal to 1"),
+        (GOOD + "accumulate: 0\n", "accumulate", "greater than or equal to 1"),
+        (GOOD + "steps_per_epoch: 0\n", "steps_per_epoch", "greater than or equal to 1"),
+        (GOOD + "seed: -1\n", "seed", "greater than or equal to 0"),
         (GOOD + "learning_rat: 0.1\n", "learning_rat", "Extra inputs are not permitted"),
         (GOOD + "learning_rate: -1\n", "learning_rate", "greater than 0"),
         (GOOD + "schedule: step\n", "schedule", "'plateau' or 'cosine'"),

@@ -5,10 +5,16 @@ import pytest
 import torch
 
 from definet_flows.definet import DefiNetConfig
-from definet_flows.training.batches import BatchStream, as_batch
+from definet_flows.training.batches import as_batch
 from definet_flows.training.config import TrainingConfig
 from definet_flows.training.datasets.labels import LabelSet
-from definet_flows.training.module import DefiNetModule, displacement_errors, harmonic_forces, mean_length
+from definet_flows.training.module import (
+    DefiNetModule,
+    displacement_errors,
+    harmonic_forces,
+    mean_length,
+    parameters_without_gradient,
+)
 from tests.training.conftest import TEACHER, configurations_of, labelled
 
 NETWORK = DefiNetConfig(features=8, n_layers=1, n_radial=4)
@@ -23,43 +29,6 @@ def labels():
 @pytest.fixture
 def batch(labels):
     return as_batch(labels, NETWORK)
-
-
-def test_a_batch_holds_the_labels_of_one_host(batch, labels):
-    assert len(batch) == len(CONFIGURATIONS)
-    for row, configuration in enumerate(CONFIGURATIONS):
-        assert batch.atomic_numbers[row].tolist() == configuration.atomic_numbers.tolist()
-        assert batch.markers[row].tolist() == configuration.markers.tolist()
-        assert batch.occupied[row].tolist() == configuration.occupied.tolist()
-    assert batch.displacements.dtype == torch.float32
-    assert np.array_equal(batch.displacements.numpy(), labels.displacements)
-    assert batch.hessian is None
-    some = batch.rows(torch.tensor([3, 1]))
-    assert torch.equal(some.displacements, batch.displacements[[3, 1]])
-    assert some.graph is batch.graph
-    assert len(batch.to("cpu")) == len(batch)
-
-
-def test_a_stream_gives_every_label_once_per_pass_in_batches_of_one_host(batch):
-    other = as_batch(labelled(configurations_of(4, "V_S", "V_Mo")), NETWORK)
-    stream = BatchStream([batch, other], batch_size=4, seed=3)
-    passes = [list(stream) for _ in range(2)]
-    for pieces in passes:
-        assert len(pieces) == len(stream) == 3 + 1
-        assert sorted(len(piece) for piece in pieces) == [2, 2, 4, 4]
-        for whole in (batch, other):
-            mine = [row for piece in pieces if piece.graph is whole.graph for row in piece.displacements.tolist()]
-            assert sorted(mine) == sorted(whole.displacements.tolist())
-    orders = [[piece.displacements.tolist() for piece in pieces] for pieces in passes]
-    assert orders[0] != orders[1], "every pass has an order of its own"
-    again = BatchStream([batch, other], batch_size=4, seed=3)
-    assert [piece.displacements.tolist() for piece in again] == orders[0]
-
-
-def test_a_stream_without_a_seed_keeps_the_order(batch):
-    pieces = list(BatchStream([batch], batch_size=4))
-    assert [len(piece) for piece in pieces] == [4, 4, 2]
-    assert torch.equal(torch.cat([piece.displacements for piece in pieces]), batch.displacements)
 
 
 def test_the_loss_is_the_mean_error_length_over_real_atoms(batch, labels):
@@ -108,3 +77,40 @@ def test_the_force_weight_adds_the_force_of_the_error(labels):
     errors = displacement_errors(module.model.displacements(batch.atomic_numbers, batch.markers, batch.graph), batch)
     forces = mean_length(harmonic_forces(errors, batch.hessian), batch)
     assert losses[1.0] - losses[0.0] == pytest.approx(float(forces), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "arm",
+    [
+        {},
+        {"marker_gate": False, "coordinate_update": False},
+        {"coordinate_update": False},
+        {"global_node": False},
+        {"vector_activation": False},
+        {"placeholders": False, "marker_gate": False},
+        {"n_layers": 1},
+    ],
+    ids=str,
+)
+def test_exactly_the_parameters_that_cannot_matter_are_frozen(batch, arm):
+    """Several processes wait for the gradient of every parameter that is not frozen."""
+    network = DefiNetConfig(**{"features": 8, "n_layers": 2, "n_radial": 4} | arm)
+    module = DefiNetModule(TrainingConfig(name="toy", network=network))
+    frozen = {name for name, parameter in module.model.named_parameters() if not parameter.requires_grad}
+    assert frozen == parameters_without_gradient(network)
+    module.model.requires_grad_(requires_grad=True)
+    module._loss(batch).backward()
+    without = {name for name, parameter in module.model.named_parameters() if parameter.grad is None}
+    assert without == frozen
+
+
+@torch.no_grad()
+def test_mixed_precision_computes_the_loss_in_full(batch):
+    torch.manual_seed(0)
+    module = DefiNetModule(TrainingConfig(name="toy", network=NETWORK))
+    full = module._loss(batch)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = module._loss(batch)
+    assert mixed.dtype == torch.float32
+    assert float(mixed) == pytest.approx(float(full), rel=0.02)
+    assert float(mixed) != float(full)
