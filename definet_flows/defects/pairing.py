@@ -54,7 +54,7 @@ def relaxation_displacements(unrelaxed: StructureMatch, relaxed: Structure) -> F
     sites = _sites(unrelaxed, _symbols(relaxed), nearest_sites(host, lattice, positions, ideal))
     moved = np.zeros((host.n_sites, 3))
     moved[sites] = minimum_image(positions - ideal[sites], lattice)
-    return np.asarray(moved @ _to_host_frame(lattice, host))
+    return np.asarray(moved @ to_host_frame(lattice, host))
 
 
 def _check_same_cell(unrelaxed: Structure, relaxed: Structure) -> None:
@@ -102,8 +102,21 @@ def _symbols(structure: Structure) -> npt.NDArray[np.str_]:
     return np.array([atom.specie.symbol for atom in structure])
 
 
-def _to_host_frame(lattice: FloatArray, host: Host) -> FloatArray:
-    """[3, 3] acting on rows: Cartesian vectors in a file's frame to those in the host's, which may be turned against it."""
+def to_host_frame(lattice: FloatArray, host: Host) -> FloatArray:
+    """Matrix from a file's Cartesian frame to the host's, which may be turned against it.
+
+    Parameters
+    ----------
+    lattice
+        [3, 3] rows in Å, of the file.
+    host
+        The pristine supercell.
+
+    Returns
+    -------
+    ndarray
+        [3, 3], to multiply rows of vectors with from the right.
+    """
     return np.asarray(np.linalg.inv(_frame(lattice, host)) @ _frame(host.lattice, host))
 
 
