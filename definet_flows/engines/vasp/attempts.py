@@ -46,6 +46,8 @@ class AttemptFigures:
         Self-consistency steps of an ionic step that was not finished.
     initial, final
         Atoms of the input, and of the last finished ionic step.
+    following
+        Atoms where a restart would go on (CONTCAR).
     ended, reached
         Whether VASP came to its own end, and whether it says that it reached the required accuracy.
     total_moment
@@ -75,6 +77,7 @@ class AttemptFigures:
     unfinished: int = 0
     initial: Frame | None = None
     final: Frame | None = None
+    following: Frame | None = None
     ended: bool = False
     reached: bool = False
     total_moment: float | None = None
@@ -123,14 +126,16 @@ def read_attempt(files: AttemptFiles, original: Mapping[str, RunFile] | None = N
     listed = list(reports.values())
     steps = _merged_steps(listed)
     initial = _first(listed, "initial") or read_poscar_file(inputs.get("POSCAR"))
-    caveats = {kind: f"{kind}: {report.flaw}" for kind, report in reports.items() if report.flaw}
+    following = read_poscar_file(files.files.get("CONTCAR"))
+    caveats = {kind: report.flaw for kind, report in reports.items() if report.flaw}
     wall_seconds = _wall_seconds(reports, caveats)
     return AttemptFigures(
         source=files.source,
         steps=steps,
         unfinished=max((one.unfinished for one in listed if len(one.steps) == len(steps)), default=0),
         initial=initial,
-        final=_final(reports, len(steps), initial, files.files, caveats),
+        final=_final(reports, len(steps), initial, following, caveats),
+        following=following,
         ended=any(report.ended for report in listed),
         reached=any(report.reached for report in listed) or _says_reached(files.files.get("vasp.out")),
         total_moment=_first([one for one in listed if len(one.steps) == len(steps)], "total_moment"),
@@ -193,7 +198,7 @@ def _final(
     reports: Mapping[str, FileReport],
     n_steps: int,
     initial: Frame | None,
-    files: Mapping[str, RunFile],
+    following: Frame | None,
     caveats: dict[str, str],
 ) -> Frame | None:
     """Atoms at the last finished ionic step; else where VASP would have gone next, or an earlier step."""
@@ -202,7 +207,6 @@ def _final(
     for report in reports.values():
         if len(report.steps) == n_steps and (frame := _frame(report, initial)) is not None:
             return frame
-    following = read_poscar_file(files.get("CONTCAR"))
     if following is not None:
         caveats["positions"] = "from CONTCAR, which may be one step ahead of the energy"
         return following

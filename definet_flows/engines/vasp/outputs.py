@@ -14,7 +14,7 @@ from definet_flows.defects.distances import minimum_image
 from definet_flows.defects.host import FloatArray, Host
 from definet_flows.engines.relaxation import Attempt, Correction, Relaxation, RunDetails
 from definet_flows.engines.vasp.attempts import AttemptFigures, read_attempt
-from definet_flows.engines.vasp.files import DAMAGED, RunFile, read_directory
+from definet_flows.engines.vasp.files import DAMAGED, OUTPUTS, RunFile, read_directory
 from definet_flows.engines.vasp.physics import cutoff_of, force_or_energy_limit, functional_of
 from definet_flows.engines.vasp.steps import Frame, IonicStep
 from definet_flows.errors import InputError
@@ -200,7 +200,7 @@ def _failure(run: VaspRun) -> str | None:
     """Why a run is no result, in one sentence; None where it is one, converged or not."""
     n_steps = len(run.steps)
     if not run.last.steps:
-        flaws = "; ".join(run.last.caveats.get(kind, "") for kind in ("vasprun", "OUTCAR", "OSZICAR")).strip("; ")
+        flaws = "; ".join(f"{name}: {run.last.caveats[name]}" for name in OUTPUTS if name in run.last.caveats)
         return f"VASP finished no ionic step{' in its last start' if n_steps else ''}{f' ({flaws})' if flaws else ''}"
     if run.ionic_converged:
         return None
