@@ -119,7 +119,7 @@ HOST_PRESETS: dict[str, HostPreset] = {
 }
 """Hosts in the database's own cells. MoS2, WSe2 and InSe have less than 15 Å of vacuum there; ``vacuum=`` widens it."""
 
-_ALIASES = {"h-BN": "hBN", "BN": "hBN", "black phosphorus": "BP", "P": "BP"}
+HOST_ALIASES = {"h-BN": "hBN", "BN": "hBN", "black phosphorus": "BP", "P": "BP"}
 
 # M and X are the host's metal and chalcogen, A and B what substitutes them.
 _LOW_DENSITY_TYPES = (
@@ -171,7 +171,7 @@ def host_preset(name: str) -> tuple[str, HostPreset]:
     InputError
         If there is no such preset.
     """
-    canonical = _ALIASES.get(name, name)
+    canonical = HOST_ALIASES.get(name, name)
     if canonical not in HOST_PRESETS:
         raise InputError(
             f"There is no host preset '{name}'; choose one of {', '.join(HOST_PRESETS)}, or give a structure file."

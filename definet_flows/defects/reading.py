@@ -74,7 +74,7 @@ def _listed_atoms(file: Path) -> Structure | None:
         frac_coords = np.array([[str2float(x) for x in columns[f"_atom_site_fract_{axis}"]] for axis in "xyz"]).T
         lengths = [str2float(columns[f"_cell_length_{axis}"]) for axis in "abc"]
         angles = [str2float(columns[f"_cell_angle_{angle}"]) for angle in ("alpha", "beta", "gamma")]
-    except (ValueError, KeyError, IndexError, TypeError, AssertionError):
+    except (ValueError, KeyError, IndexError, TypeError, AssertionError, ZeroDivisionError):
         return None
     plain = all("".join(text.split()).lower() == "x,y,z" for text in operations)
     whole = all(str2float(share) == 1 for share in columns.get("_atom_site_occupancy", ()))

@@ -24,6 +24,8 @@ from definet_flows.errors import InputError
 
 SCHEMA_VERSION = 1
 
+SUFFIX = ".safetensors"
+
 _TENSORS = ("displacements", "defect_sites", "defect_species")
 _FORCE_CONSTANTS = "force_constants"
 

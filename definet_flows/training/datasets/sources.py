@@ -14,9 +14,11 @@ from definet_flows.errors import InputError
 from definet_flows.training.config import TrainingConfig
 from definet_flows.training.datasets.bad_samples import BadSamples
 from definet_flows.training.datasets.campaign import read_campaign
-from definet_flows.training.datasets.labels import LabelError, LabelSet
+from definet_flows.training.datasets.labels import SUFFIX, LabelError, LabelSet
 from definet_flows.training.datasets.pool import LabelPool, without_repeats
+from definet_flows.training.datasets.relaxations import read_relaxations
 from definet_flows.training.datasets.split import keys_of
+from definet_flows.training.datasets.twodmd import find_host_folders, read_twodmd
 
 __all__ = ["LabelPool", "load_labels", "read_source"]
 
@@ -57,23 +59,50 @@ def load_labels(config: TrainingConfig) -> LabelPool:
     return pool.subset(kept)
 
 
-def read_source(source: str | Path, skip_bad: bool = False) -> list[LabelSet]:
+def read_source(
+    source: str | Path, skip_bad: bool = False, host: Host | None = None, teacher: str | None = None
+) -> list[LabelSet]:
     """Read labels from whatever holds them.
 
     Parameters
     ----------
     source
-        A label-set file, or the directory of a campaign.
+        A label-set file or a folder of them, a campaign's directory, the 2DMD data set or a part of it, or a file of relaxations.
     skip_bad
         List and leave out samples that cannot be used, instead of stopping at the first.
+    host
+        Pristine supercell of a file of relaxations, which does not name its own.
+    teacher
+        Name of what relaxed the structures of a file of relaxations.
 
     Raises
     ------
     LabelError
         If there is no such source, a sample cannot be used, or none is left.
+    InputError
+        If a directory holds nothing that is known.
     """
-    path = Path(source)
-    return read_campaign(path) if path.is_dir() else [LabelSet.load(path)]
+    bad = BadSamples(skip_bad)
+    try:
+        return (
+            _read_folder(Path(source), bad) if Path(source).is_dir() else _read_file(Path(source), host, teacher, bad)
+        )
+    finally:
+        bad.report()
+
+
+def _read_folder(folder: Path, bad: BadSamples) -> list[LabelSet]:
+    if host_folders := find_host_folders(folder):
+        return read_twodmd(host_folders, bad)
+    if files := sorted(folder.glob(f"*{SUFFIX}")):
+        return [LabelSet.load(file) for file in files]
+    return read_campaign(folder)
+
+
+def _read_file(file: Path, host: Host | None, teacher: str | None, bad: BadSamples) -> list[LabelSet]:
+    if file.suffix == SUFFIX or not file.is_file():
+        return [LabelSet.load(file)]
+    return read_relaxations(file, host, teacher, bad)
 
 
 def _check_together(sets: Sequence[LabelSet], *, forces: bool) -> None:

@@ -64,17 +64,22 @@ class Split:
     def of(cls, pool: LabelPool, shares: Mapping[Share, Sequence[int]]) -> Split:
         """A split of labels from the positions in each share; a share that is not named is empty."""
         configurations = pool.configurations
-        positions = [tuple(sorted(shares.get(share, ()))) for share in SHARES]
-        return cls(*positions, tuple(tuple(sorted(configurations[i].id for i in members)) for members in positions))
+        training, validation, test = positions = [tuple(sorted(shares.get(share, ()))) for share in SHARES]
+        ids = tuple(tuple(sorted(configurations[i].id for i in members)) for members in positions)
+        return cls(training, validation, test, ids)
 
     @property
     def hash(self) -> str:
         """Of the ids in each share."""
-        return content_hash(dict(zip(SHARES, self.ids, strict=True)))
+        return content_hash(self._ids_of_shares)
+
+    @property
+    def _ids_of_shares(self) -> dict[str, tuple[str, ...]]:
+        return {share: ids for share, ids in zip(SHARES, self.ids, strict=True)}  # noqa: C416
 
     def save(self, path: str | Path) -> Path:
         """Write the ids of each share and their hash as JSON."""
-        content = {"schema_version": SCHEMA_VERSION, "hash": self.hash, **dict(zip(SHARES, self.ids, strict=True))}
+        content = {"schema_version": SCHEMA_VERSION, "hash": self.hash, **self._ids_of_shares}
         Path(path).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         return Path(path)
 
