@@ -94,11 +94,11 @@ def relaxation(
 
 
 def prediction(configuration, passed=True, model=MODEL, reference_hash="", exposure="new"):
-    from definet_flows.records.extract import _summary
+    from definet_flows.records.extract import configuration_summary
 
     return PredictionRecord(
         key=prediction_key(configuration.id, model.checkpoint_hash, model.guard_hash, reference_hash),
-        **_summary(configuration, "copper"),
+        **configuration_summary(configuration, "copper"),
         **model.model_dump(),
         reference_hash=reference_hash,
         positions=configuration.host.positions.tolist() if passed else None,

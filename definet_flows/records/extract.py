@@ -21,7 +21,7 @@ from definet_flows.records.keys import prediction_key, relaxation_key
 
 if TYPE_CHECKING:
     from definet_flows.definet import Prediction
-    from definet_flows.engines.relaxation import EngineDescription
+    from definet_flows.engines.relaxation import Engine, EngineDescription
 
 PRISTINE_LABEL = "pristine"
 
@@ -75,7 +75,7 @@ def record_from_relaxation(
     state, reason = _state_of(relaxation)
     return RelaxationRecord(
         key=planned_key(configuration, engine, prediction, charge),
-        **_summary(configuration, campaign),
+        **configuration_summary(configuration, campaign),
         charge=charge,
         kind="defect" if configuration.defects else "pristine",
         state=state,
@@ -88,7 +88,7 @@ def record_from_relaxation(
 
 def record_of_loss(
     configuration: DefectConfiguration,
-    engine: EngineDescription,
+    engine: Engine,
     campaign: str,
     reason: str,
     wall_seconds: float,
@@ -103,7 +103,7 @@ def record_of_loss(
     wall_seconds
         Wall time of all its attempts, s.
     """
-    cores = int(engine.execution.get("threads", 1))
+    cores = engine.cores
     nothing = Relaxation(
         converged=False,
         error=reason,
@@ -139,7 +139,7 @@ def record_from_prediction(
     reference_hash = reference_of(configuration.host)
     return PredictionRecord(
         key=prediction_key(configuration.id, model.checkpoint_hash, model.guard_hash, reference_hash),
-        **_summary(configuration, campaign),
+        **configuration_summary(configuration, campaign),
         **model.model_dump(),
         reference_hash=reference_hash,
         positions=None if prediction.positions is None else prediction.positions.tolist(),
@@ -171,7 +171,16 @@ def reference_of(host: Host) -> str:
     return host.reference.physics_hash if host.reference else ""
 
 
-def _summary(configuration: DefectConfiguration, campaign: str) -> dict[str, Any]:
+def configuration_summary(configuration: DefectConfiguration, campaign: str) -> dict[str, Any]:
+    """The fields by which every document says what it is about, but for the charge.
+
+    Parameters
+    ----------
+    configuration
+        What it is about.
+    campaign
+        Name of the campaign.
+    """
     pristine = not configuration.defects
     fields = {
         "campaign": campaign,
