@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 import definet_flows
-from definet_flows.cli import campaigns, configurations, evaluation, learning, prerelaxation, records, reports, studies
+from definet_flows.cli import (
+    adoption,
+    campaigns,
+    configurations,
+    evaluation,
+    labels,
+    learning,
+    prerelaxation,
+    records,
+    reports,
+    studies,
+    training,
+)
 from definet_flows.cli.failures import ReportingGroup, show_log_messages
 
 app = typer.Typer(
@@ -20,7 +32,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Example: definet-flows run demo --dir demo-run && definet-flows report demo-run",
 )
-for room in (configurations, prerelaxation, campaigns, records, reports, learning, evaluation, studies):
+for room in (configurations, prerelaxation, campaigns, records, adoption, reports, labels, learning, training, evaluation, studies):
     room.register(app)
 
 # The packages whose versions change what a run computes or stores.

@@ -1,8 +1,7 @@
-"""``models`` and ``train``: checkpoints and how they are made."""
+"""``models``: the checkpoints at hand."""
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +22,6 @@ def register(app: typer.Typer) -> None:
     example = "Example: definet-flows models import model.pt -o models/theirs --element Mo --element S"
     models.command("import", epilog=example)(import_model)
     app.add_typer(models, name="models", epilog="Example: definet-flows models list")
-    app.command("train", epilog="Example: definet-flows train train.yaml -o models/mine --resume")(train)
 
 
 def list_models(as_json: AsJson = False) -> None:
@@ -88,23 +86,6 @@ def import_model(
         elements=tuple(elements or DATABASE_ELEMENTS),
     )
     typer.echo(f"Checkpoint: {output} ({identity})")
-
-
-def train(
-    config: Annotated[Path, typer.Argument(metavar="TRAIN.yaml", help="The training file.")],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder of the checkpoint to make.")],
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted training stopped.")] = False,
-) -> None:
-    """Train a checkpoint on labels from an engine."""
-    from definet_flows import training
-    from definet_flows.definet import load_checkpoint
-
-    run_training = training.train  # imports Lightning, which sets its own log level
-    # It announces the hardware and products on every start; its warnings stay.
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    folder = run_training(config, output, resume=resume)
-    show_table(("held-out metric", "value"), list(load_checkpoint(folder).card.metrics.items()))
-    typer.echo(f"Checkpoint: {folder}")
 
 
 def _listed(name: str, folder: Path) -> dict[str, Any]:
