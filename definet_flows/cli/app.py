@@ -32,7 +32,19 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Example: definet-flows run demo --dir demo-run && definet-flows report demo-run",
 )
-for room in (configurations, prerelaxation, campaigns, records, adoption, reports, labels, learning, training, evaluation, studies):
+for room in (
+    configurations,
+    prerelaxation,
+    campaigns,
+    records,
+    adoption,
+    reports,
+    labels,
+    learning,
+    training,
+    evaluation,
+    studies,
+):
     room.register(app)
 
 # The packages whose versions change what a run computes or stores.
