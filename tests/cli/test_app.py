@@ -18,6 +18,9 @@ COMMANDS = {
     "models": [],
     "models list": [],
     "models show": [],
+    "labels": [],
+    "labels import": ["--output", "--skip-bad", "--host", "--teacher"],
+    "labels show": ["--json"],
     "train": ["--resume"],
     "evaluate": ["--json"],
 }

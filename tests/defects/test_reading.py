@@ -9,6 +9,7 @@ from ase.io import write as write_ase
 from pymatgen.core import Lattice, Structure
 
 from definet_flows.defects import Host, read_structure
+from definet_flows.defects.reading import read_cif
 from definet_flows.errors import InputError
 from tests.defects.conftest import bulk
 
@@ -32,6 +33,38 @@ def test_cifs_of_other_programs_keep_their_order(tmp_path):
     atoms = Atoms([s.specie.symbol for s in INTERLEAVED], INTERLEAVED.cart_coords, cell=[4, 5, 6], pbc=True)
     write_ase(tmp_path / "ase.cif", atoms)
     assert [site.specie.symbol for site in read_structure(tmp_path / "ase.cif")] == ["O", "Mg", "O", "Mg", "S"]
+
+
+def interleaved_by_ase(path):
+    atoms = Atoms([s.specie.symbol for s in INTERLEAVED], INTERLEAVED.cart_coords, cell=[4, 5, 6], pbc=True)
+    write_ase(path, atoms)
+
+
+@pytest.mark.filterwarnings("ignore:Set OLD_ERROR_HANDLING:DeprecationWarning")  # spglib, asked by pymatgen
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda path: INTERLEAVED.to(filename=str(path)),
+        interleaved_by_ase,
+        lambda path: bulk("MgO").to(filename=str(path), symprec=1e-3),
+        lambda path: Structure(Lattice.cubic(4), [{"Mg": 0.5, "Ca": 0.5}], [[0, 0, 0]]).to(filename=str(path)),
+        lambda path: Structure(Lattice.cubic(4), ["Mg2+", "O2-"], [[0, 0, 0], [0.5, 0.5, 0.5]]).to(filename=str(path)),
+    ],
+)
+def test_cifs_read_quickly_are_the_same_structures(tmp_path, written):
+    written(tmp_path / "cell.cif")
+    quick, whole = read_cif(tmp_path / "cell.cif"), read_structure(tmp_path / "cell.cif")
+    assert [site.species.elements[0].symbol for site in quick] == [site.species.elements[0].symbol for site in whole]
+    assert quick.lattice.get_all_distances(quick.frac_coords, whole.frac_coords).diagonal().max() < 1e-6
+    assert quick.is_ordered == whole.is_ordered
+
+
+def test_cifs_that_are_not_there_or_damaged(tmp_path):
+    with pytest.raises(InputError, match="There is no structure file"):
+        read_cif(tmp_path / "none.cif")
+    (tmp_path / "text.cif").write_text("no structure here")
+    with pytest.raises(InputError, match="cannot be read as a structure"):
+        read_cif(tmp_path / "text.cif")
 
 
 @pytest.mark.filterwarnings("ignore:Set OLD_ERROR_HANDLING:DeprecationWarning")  # spglib, asked by pymatgen

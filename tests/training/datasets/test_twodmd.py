@@ -294,5 +294,5 @@ def test_when_all_samples_are_bad(own):
         read_source(own.root, skip_bad=True)
     for file in own.cifs("low", "MoS2").glob("*.cif"):
         file.write_text("data_")
-    with pytest.raises(LabelError, match="None of the structures in .* can be read"):
+    with pytest.raises(LabelError, match=r"None of the structures in .* can be read"):
         read_source(own.root, skip_bad=True)

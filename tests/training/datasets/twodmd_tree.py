@@ -1,7 +1,7 @@
 """A small data set in the published 2DMD layout, with relaxations that follow from geometry alone.
 
-As in the published files: vacancies absent, relaxed coordinates wrapped into the cell, placements not canonical. Harder than them:
-each file has its atoms in an order of its own, and relaxed layers have drifted.
+As in the published files: vacancies absent, relaxed coordinates wrapped into the cell, placements not canonical. Harder than
+them: each file has its atoms in an order of its own, and relaxed layers have drifted.
 """
 
 from __future__ import annotations
