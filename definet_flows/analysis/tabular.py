@@ -12,8 +12,8 @@ Row = Mapping[str, Cell]
 
 
 def columns_of(rows: Iterable[Row]) -> list[str]:
-    """Column names in the order in which rows first have them."""
-    return list(dict.fromkeys(name for row in rows for name in row))
+    """Column names in the order of the fullest row, then those that only others have."""
+    return list(dict.fromkeys(name for row in sorted(rows, key=len, reverse=True) for name in row))
 
 
 def filled_columns(rows: Sequence[Row]) -> list[str]:
@@ -70,7 +70,7 @@ def write_tables(
         The files written.
     """
     filled = {heading: rows for heading, rows in tables.items() if rows}
-    parts = [f"# {title}\n", *(f"- {note}\n" for note in notes)]
+    parts = [f"# {title}\n\n", *(f"- {note}\n" for note in notes)]
     parts += [f"\n## {heading}\n\n{markdown_table(rows)}" for heading, rows in filled.items()]
     parts += [f"\n![{figure.stem}]({figure.name})\n" for figure in figures]
     page = folder / f"{name}.md"

@@ -20,6 +20,9 @@ SEEN = (
 FAILED = "A failed prediction counts as no displacement, like the Dummy model, which returns its input."
 PER_COMPONENT = "Errors are means over Cartesian components; A3 to A6 are over real atoms within 3 to 6 Å of a defect."
 
+REASON, SPREAD = "reason", "±"
+"""Marks of columns that are shown otherwise on a terminal."""
+
 Datasets = Annotated[
     list[Path], typer.Argument(metavar="DATASET...", help="Label sets, data-set folders or campaign directories.")
 ]
@@ -82,11 +85,14 @@ def with_exposure_named(row: Row) -> Row:
 
 
 def show_rows(rows: Sequence[Row], title: str | None = None) -> None:
-    """Print rows as a table with four digits."""
+    """Print rows as a table with four digits, reasons of failure under it; spreads other than the MAE's are in the files."""
     from definet_flows.analysis.tabular import filled_columns
 
-    columns = filled_columns(rows)
+    columns = [c for c in filled_columns(rows) if c != REASON and (SPREAD not in c or c.startswith("MAE"))]
     show_table(columns, [[_four_digits(row.get(column)) for column in columns] for row in rows], title)
+    for row in rows:
+        if row.get(REASON):
+            typer.echo(f"{row[columns[0]]}: {row[REASON]}")
 
 
 def _four_digits(cell: Any) -> Any:

@@ -42,6 +42,22 @@ BudgetOption = Annotated[
     Budget, typer.Option(help="Same optimiser steps for every number of labels, or same passes over the labels.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Networks = Annotated[
+    list[str] | None,
+    typer.Option("--rival", metavar="NAME=MODEL", help="Another checkpoint: defect-implicit=DIR; may be given again."),
+]
+Potentials = Annotated[
+    list[str] | None,
+    typer.Option("--potential", help="ML potential or import path; may be given again. [CHGNet 7net-0 M3GNet]"),
+]
+Thresholds = Annotated[
+    list[float] | None,
+    typer.Option("--fmax", help="eV/Å where relaxations end; may be given again. [0.01 0.05]"),
+]
+Count = Annotated[int | None, typer.Option(min=1, help="Structures to draw; by default all.")]
+IncludeSeen = Annotated[
+    bool, typer.Option("--include-seen", help="Also compare on defect clusters that a checkpoint was trained on.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -133,27 +149,12 @@ def rivals(
     checkpoint: Annotated[str, typer.Argument(metavar="MODEL", help="A checkpoint's name or folder.")],
     datasets: Datasets,
     output: Output,
-    networks: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--rival", metavar="NAME=MODEL", help="Another checkpoint, such as defect-implicit=DIR; may be given again."
-        ),
-    ] = None,
-    potentials: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--potential", help="ML potential by name or import path; may be given again. [CHGNet 7net-0 M3GNet]"
-        ),
-    ] = None,
-    thresholds: Annotated[
-        list[float] | None,
-        typer.Option("--fmax", help="eV/Å where relaxations end; may be given again. [0.01 0.05]"),
-    ] = None,
-    count: Annotated[int | None, typer.Option(min=1, help="Structures to draw; by default all.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
-    include_seen: Annotated[
-        bool, typer.Option("--include-seen", help="Also compare on defect clusters that a checkpoint was trained on.")
-    ] = False,
+    networks: Networks = None,
+    potentials: Potentials = None,
+    thresholds: Thresholds = None,
+    count: Count = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draw.")] = 0,
+    include_seen: IncludeSeen = False,
     skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:

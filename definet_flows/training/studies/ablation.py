@@ -106,13 +106,13 @@ def _mean_row(arm: str, outcomes: Sequence[Outcome]) -> Row:
     ended = [outcome for outcome in outcomes if outcome.error is None]
     row: Row = {"network": arm, "seeds": len(ended), "seeds failed": len(outcomes) - len(ended)}
     if not ended:
-        return row | {"reason of failure": outcomes[0].error}
+        return row | {"reason": outcomes[0].error}
     cells = [outcome.tests["test"]["model"] for outcome in ended]
-    row |= {"parameters": ended[0].n_parameters, "s per epoch": _mean([o.seconds_per_epoch for o in ended])[0]}
-    row |= {name: cells[0][name] for name in ("test configurations", "failed")}
+    row |= {name: cells[0][name] for name in ("configurations", "failed")}
     for name in (name for name in cells[0] if name.endswith("(Å)")):
         row[name], row[name.replace("(Å)", "± (Å)")] = _mean([cell[name] for cell in cells])
-    return row
+    seconds = _mean([outcome.seconds_per_epoch for outcome in ended])[0]
+    return row | {"parameters": ended[0].n_parameters, "s per epoch": seconds}
 
 
 def _mean(values: Sequence[object]) -> tuple[float | None, float | None]:

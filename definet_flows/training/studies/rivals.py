@@ -95,7 +95,7 @@ def rivals(
     names = [_known(potential) for potential in potentials]
     if any(threshold <= 0 for threshold in thresholds):
         raise InputError("A force threshold must be above 0 eV/Å; change --fmax.")
-    checkpoints = [NetworkMethod(name, model) for name, model in {"DefiNet": checkpoint, **(networks or {})}.items()]
+    checkpoints = _checkpoints(checkpoint, networks or {})
     pool = LabelPool(tuple(labels for dataset in datasets for labels in read_source(dataset, skip_bad)))
     chosen = _chosen(pool, [] if include_seen else checkpoints, count, seed)
     relaxations, skipped = _relaxations(names, thresholds)
@@ -107,6 +107,17 @@ def rivals(
         {"methods": rows + skipped},
         (_about(pool, chosen, include_seen=include_seen), _TIMING, _TEACHER, _FAILED),
     )
+
+
+def _checkpoints(checkpoint: str, networks: Mapping[str, str]) -> list[NetworkMethod]:
+    """Ours first, all of them different."""
+    methods = [NetworkMethod("DefiNet", checkpoint)]
+    for name, model in networks.items():
+        rival = NetworkMethod(name, model)
+        if name in {"Dummy", "DefiNet"} or rival.identity in {method.identity for method in methods}:
+            raise InputError(f"The rival {name}={model} has a name or weights that are compared already; name another.")
+        methods.append(rival)
+    return methods
 
 
 def _known(potential: str) -> str:
@@ -145,7 +156,7 @@ def _relaxations(names: Sequence[str], thresholds: Sequence[float]) -> tuple[lis
                 raise InputError(_WITHOUT_WEIGHTS[name])  # noqa: TRY301  one way to skip
             loaded += [PotentialMethod(name, threshold) for threshold in sorted(set(thresholds))]
         except InputError as error:
-            skipped.append({"method": name, "structures": 0, "failures": f"skipped: {error}"})
+            skipped.append({"method": name, "structures": 0, "reason": f"skipped: {error}"})
     return loaded, skipped
 
 
@@ -157,13 +168,13 @@ def _row(method: Method, trials: Sequence[Trial], pool: LabelPool) -> Row:
     evaluations = [trial.evaluations for trial in trials if trial.evaluations is not None]
     return {
         "method": method.name,
-        "role": method.role(pool.teacher),
+        "role": method.role(pool.teacher) or None,
         "structures": len(trials),
         "failed": sum(failures.values()),
         **error_cells(errors),
         "s per structure": float(np.median([trial.seconds for trial in trials])),
         "force evaluations": float(np.median(evaluations)) if evaluations else None,
-        "failures": "; ".join(f"{count} × {reason}" for reason, count in failures.most_common(3)) or None,
+        "reason": "; ".join(f"{count} × {reason}" for reason, count in failures.most_common(3)) or None,
     }
 
 

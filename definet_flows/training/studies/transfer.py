@@ -74,7 +74,8 @@ def transfer(
         for test in groups:
             rows.append({"tested on": test, "trained on": f"nothing ({DUMMY})", **dummy_row(mine, test)})
             for group, outcome in zip(groups, mine, strict=True):
-                rows.append({"tested on": test, "trained on": group, **variant_row(outcome, test)})
+                domain = "in" if group == test else "out"
+                rows.append({"tested on": test, "trained on": group, "domain": domain, **variant_row(outcome, test)})
         tables[f"by {kind}"] = rows
     notes = [describe_labels(pool, split), budget_note, *(note for _, note in grouped.values())]
     return Study("Transfer", tables, tuple(notes))

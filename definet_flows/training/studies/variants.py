@@ -144,15 +144,15 @@ def budgeted(variants: Sequence[Variant], pool: LabelPool, budget: Budget) -> tu
 
 
 def variant_row(outcome: Outcome, test: str) -> Row:
-    """What is common to the tables: cost, and errors on one group of labels."""
-    row: Row = {
-        "training labels": outcome.n_training,
+    """What is common to the tables: errors on one group of labels, and cost."""
+    cost: Row = {
         "parameters": outcome.n_parameters,
         "epochs": outcome.epochs,
-        "optimiser steps": outcome.optimizer_steps,
+        "steps": outcome.optimizer_steps,
         "s per epoch": outcome.seconds_per_epoch,
+        "reason": outcome.error,
     }
-    return row | outcome.tests.get(test, {}).get("model", {}) | {"reason of failure": outcome.error}
+    return {"training labels": outcome.n_training, **outcome.tests.get(test, {}).get("model", {}), **cost}
 
 
 def dummy_row(outcomes: Sequence[Outcome], test: str) -> Row:
@@ -208,7 +208,7 @@ def _trained(variant: Variant, pool: LabelPool, folder: Path) -> Outcome:
     tests: dict[str, dict[str, Row]] = {}
     for name, positions in variant.tests.items():
         total = evaluate_sets(checkpoint, pool.subset(positions).sets, variant.config.device).total()
-        counted: Row = {"test configurations": total.model.n_configurations}
+        counted: Row = {"configurations": total.model.n_configurations}
         tests[name] = {
             "model": counted | {"failed": total.failed} | error_cells(total.model),
             DUMMY: counted | {"failed": 0} | error_cells(total.dummy),
