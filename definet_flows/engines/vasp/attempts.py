@@ -184,14 +184,12 @@ def _wall_seconds(reports: Mapping[str, FileReport], caveats: dict[str, str]) ->
     elapsed: float | None = _first(reports.values(), "elapsed")
     if elapsed is not None:
         return elapsed
-    for kind in ("OUTCAR", "vasprun"):
-        if kind in reports and (loops := reports[kind].loops) is not None:
-            caveats["wall_seconds"] = (
-                f"the sum of the loops in {kind}, which is less than all: the total is not on file"
-            )
-            return loops
-    caveats["wall_seconds"] = "no OUTCAR tells the time"
-    return None
+    loops = [report.loops for report in reports.values() if report.loops is not None]
+    if not loops:
+        caveats["wall_seconds"] = "no OUTCAR tells the time"
+        return None
+    caveats["wall_seconds"] = "the sum of the loops on file, which is less than all: the total is not on file"
+    return max(loops)
 
 
 def _final(
