@@ -162,10 +162,15 @@ class SelfUpdate(nn.Module):
 
     def forward(self, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Return the updates (dx [B, N, F], dv [B, N, 3, F])."""
+        dx, dv = self.mix(x, v)
+        return dx, self.vec_activation(dv)
+
+    def mix(self, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the updates before the vector activation."""
         p, q = self.vec_proj(v).chunk(2, dim=-1)
         norm = torch.sqrt(q.square().sum(dim=-2) + _SQUARE_FLOOR)
         y1, y2, y3 = self.xvec_proj(torch.cat([x, norm], dim=-1)).chunk(3, dim=-1)
-        return y2 / sqrt(2) + x * torch.tanh(y3), self.vec_activation(y1.unsqueeze(-2) * p)
+        return y2 / sqrt(2) + x * torch.tanh(y3), y1.unsqueeze(-2) * p
 
 
 class CoordinateUpdate(nn.Module):

@@ -15,6 +15,7 @@ import torch
 from definet_flows.definet.checkpoint import Checkpoint, load_checkpoint
 from definet_flows.definet.graph import HostGraph
 from definet_flows.definet.guard import Guard, GuardSettings, GuardVerdict
+from definet_flows.definet.inference import Forward, ModuleForward, prepare
 from definet_flows.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ logger = logging.getLogger(__name__)
 _CPU_BUDGET = 2**27  # bytes; larger batches are no faster on a CPU
 _GPU_SHARE = 0.4  # of the whole memory, not of what is free: the same batches, hence the same digits, in every run
 _LARGEST_BATCH = 512
+_FEW = 8  # up to so many structures, preparing a host for fast inference takes longer than it saves
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,10 @@ class Prerelaxer:
     seed
         Seeds the random generators of every forward pass. Today's network draws no random numbers.
     dtype
-        torch.float32 or torch.float64; by default that of the checkpoint.
+        torch.float32, torch.float64 or torch.bfloat16; by default that of the checkpoint. In bfloat16 only products are
+        rounded to it: weights, coordinates and sums stay float32.
+    fast
+        False keeps to the plain network also where there are many structures, see :mod:`definet_flows.definet.inference`.
 
     Raises
     ------
@@ -92,6 +97,7 @@ class Prerelaxer:
         *,
         seed: int = 0,
         dtype: torch.dtype | None = None,
+        fast: bool = True,
     ) -> None:
         self.checkpoint = checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(checkpoint)
         self.device = resolve_device(device)
@@ -100,9 +106,11 @@ class Prerelaxer:
         self.seed = seed
         weight = self.checkpoint.model.lin_comb.weight
         self.dtype = dtype or weight.dtype
+        self.fast = fast
+        stored = torch.float32 if self.dtype == torch.bfloat16 else self.dtype
         model = self.checkpoint.model
-        if (self.device, self.dtype) != (weight.device, weight.dtype):
-            model = copy.deepcopy(model).to(self.device, self.dtype)  # the checkpoint stays as it was loaded
+        if (self.device, stored) != (weight.device, weight.dtype):
+            model = copy.deepcopy(model).to(self.device, stored)  # the checkpoint stays as it was loaded
         self._model = model.eval()
 
     def predict(self, configurations: Iterable[DefectConfiguration]) -> Iterator[Prediction]:
@@ -128,20 +136,24 @@ class Prerelaxer:
         first = next(stream, None)
         if first is None:
             return
-        host = first.host
+        host, done = first.host, 0
         graph = self._graph(host)
+        forward: Forward = ModuleForward(self._model, graph, self.dtype)
         size = self._size_for(graph)
         batch = [first, *islice(stream, size - 1)]
         while batch:
             if any(configuration.host != host for configuration in batch):
                 raise InputError("The configurations belong to several hosts; predict those of each host separately.")
-            predictions, size = self._predict_batch(batch, graph, size)
+            if self.fast and done <= _FEW < done + len(batch):
+                forward = prepare(self._model, graph, host, self.dtype)
+            predictions, size = self._predict_batch(batch, forward, size)
             yield from predictions
+            done += len(batch)
             batch = list(islice(stream, size))
 
     def _graph(self, host: Host) -> HostGraph:
-        config = self.checkpoint.config
-        return HostGraph.build(host, config.graph_radius, config.max_neighbours).to(self.device, self.dtype)
+        config, dtype = self.checkpoint.config, self._model.lin_comb.weight.dtype
+        return HostGraph.build(host, config.graph_radius, config.max_neighbours).to(self.device, dtype)
 
     def _size_for(self, graph: HostGraph) -> int:
         if self.batch_size != "auto":
@@ -152,29 +164,29 @@ class Prerelaxer:
         config = self.checkpoint.config
         # At the peak: state, edge weight and product of three times F channels, two products, radial features twice.
         per_edge = 11 * config.features + 2 * config.n_radial
-        bytes_per_structure = graph.n_sites * graph.n_neighbours * per_edge * self.dtype.itemsize
+        bytes_per_structure = graph.n_sites * graph.n_neighbours * per_edge * graph.vectors.itemsize
         return max(1, min(_LARGEST_BATCH, budget // bytes_per_structure))
 
     def _predict_batch(
-        self, batch: list[DefectConfiguration], graph: HostGraph, size: int
+        self, batch: list[DefectConfiguration], forward: Forward, size: int
     ) -> tuple[list[Prediction], int]:
         """Return the predictions of a batch and the batch size that memory allowed."""
         begin = time.perf_counter()
         known = [c for c in batch if int(c.atomic_numbers.max()) < self.checkpoint.config.n_elements]
-        outcomes, size = self._attempt(known, graph, size)
+        outcomes, size = self._attempt(known, forward, size)
         found = {id(c): outcome for c, outcome in zip(known, outcomes, strict=True)}
         seconds = (time.perf_counter() - begin) / len(batch)
         unknown = f"checkpoint {self.checkpoint.card.name} has no embedding for one of its elements"
         return [self._prediction(c, found.get(id(c), unknown), seconds) for c in batch], size
 
     def _attempt(
-        self, batch: Sequence[DefectConfiguration], graph: HostGraph, size: int
+        self, batch: Sequence[DefectConfiguration], forward: Forward, size: int
     ) -> tuple[list[NDArray[np.float64] | str], int]:
         """Run the network, on halves of a batch that fails; what fails alone gets the reason as its outcome."""
         if not batch:
             return [], size
         try:
-            return list(self._displacements(batch, graph)), size
+            return list(self._displacements(batch, forward)), size
         except (RuntimeError, MemoryError) as error:  # torch reports most failures, also of memory, as RuntimeError
             if len(batch) == 1:
                 logger.warning("no prediction for %s: %s", batch[0].id, error)
@@ -187,18 +199,20 @@ class Prerelaxer:
             size = min(size, half)
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
-        first, size = self._attempt(batch[:half], graph, size)
-        second, size = self._attempt(batch[half:], graph, size)
+        first, size = self._attempt(batch[:half], forward, size)
+        second, size = self._attempt(batch[half:], forward, size)
         return first + second, size
 
-    def _displacements(self, batch: Sequence[DefectConfiguration], graph: HostGraph) -> NDArray[np.float64]:
+    def _displacements(self, batch: Sequence[DefectConfiguration], forward: Forward) -> NDArray[np.float64]:
         """Return raw displacements [B, n_sites, 3] in Å."""
-        atomic_numbers = torch.from_numpy(np.stack([c.atomic_numbers for c in batch])).to(self.device)
-        markers = torch.from_numpy(np.stack([c.markers for c in batch])).to(self.device)
+        atomic_numbers, markers = (
+            torch.from_numpy(np.stack(arrays)).long()
+            for arrays in ([c.atomic_numbers for c in batch], [c.markers for c in batch])
+        )
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.inference_mode(), torch.random.fork_rng(devices=devices):
             torch.manual_seed(self.seed)
-            displacements = self._model.displacements(atomic_numbers, markers, graph)
+            displacements = forward(atomic_numbers, markers)
         return displacements.double().cpu().numpy()
 
     def _prediction(

@@ -9,6 +9,8 @@ import torch
 
 from definet_flows.defects import DefectConfiguration, enumerate_configurations
 from definet_flows.definet import Checkpoint, DefiNet, GuardSettings, HostGraph, Prerelaxer, save_checkpoint
+from definet_flows.definet.inference import forward
+from definet_flows.definet.inference.kernels import load_kernels
 from definet_flows.definet.prerelaxer import is_out_of_memory
 from definet_flows.errors import InputError
 
@@ -242,6 +244,59 @@ def test_an_ambiguous_cluster_is_undefined_unless_its_placement_was_seen(make_ho
     assert tiny.cluster_id is None
     assert card.exposure(tiny) == "undefined"
     assert card.model_copy(update={"configuration_ids": {tiny.id}}).exposure(tiny) == "same_size"
+
+
+@pytest.fixture
+def wide(make_network, configurations, card):
+    """A checkpoint that has a fast route."""
+    network = make_network(configurations, features=16, n_radial=16, n_layers=2, largest=0.2).float()
+    return Checkpoint(network, network.config, card, "0" * 16)
+
+
+@pytest.fixture
+def plain_calls(monkeypatch):
+    """Sizes of the batches that the plain network has seen."""
+    sizes, original = [], DefiNet.displacements
+
+    def displacements(self, numbers, markers, graph, start=None):
+        sizes.append(len(markers))
+        return original(self, numbers, markers, graph, start)
+
+    monkeypatch.setattr(DefiNet, "displacements", displacements)
+    return sizes
+
+
+@pytest.mark.parametrize("batch_size", [3, 20, "auto"])
+def test_many_structures_take_the_fast_route_to_the_same_coordinates(wide, host, draw_configurations, batch_size):
+    many = draw_configurations(host, 20, seed=3)
+    plain = positions(Prerelaxer(wide, "cpu", batch_size, fast=False).predict(many))
+    assert np.abs(positions(Prerelaxer(wide, "cpu", batch_size).predict(many)) - plain).max() < 1e-5
+
+
+def test_few_structures_are_not_worth_preparing_for(wide, host, draw_configurations, plain_calls):
+    if load_kernels() is None:
+        pytest.skip("no C++ compiler here")
+    many = draw_configurations(host, 20, seed=3)
+    list(Prerelaxer(wide, "cpu", 4).predict(many[:8]))
+    assert plain_calls == [4, 4]
+    plain_calls.clear()
+    list(Prerelaxer(wide, "cpu", 4).predict(many))
+    assert plain_calls == [4, 4]
+
+
+def test_without_kernels_the_plain_network_goes_on(wide, host, draw_configurations, plain_calls, monkeypatch):
+    monkeypatch.setattr(forward, "load_kernels", lambda: None)
+    list(Prerelaxer(wide, "cpu", 10).predict(draw_configurations(host, 20, seed=3)))
+    assert plain_calls == [10, 10]
+
+
+@pytest.mark.parametrize("count", [4, 12])
+def test_half_precision_is_close_on_either_route(host, draw_configurations, count):
+    configurations = draw_configurations(host, count)
+    single = positions(Prerelaxer("definet-mos2-chgnet", "cpu", guard=None).predict(configurations))
+    half = Prerelaxer("definet-mos2-chgnet", "cpu", guard=None, dtype=torch.bfloat16)
+    assert half.checkpoint.model.lin_comb.weight.dtype == torch.float32
+    assert 1e-5 < np.abs(positions(half.predict(configurations)) - single).max() < 0.1
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")

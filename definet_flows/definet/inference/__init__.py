@@ -1,0 +1,5 @@
+"""Fast inference for one host: a compiled route on the CPU, a compiled network on a GPU, the plain network otherwise."""
+
+from definet_flows.definet.inference.forward import Forward, ModuleForward, prepare
+
+__all__ = ["Forward", "ModuleForward", "prepare"]
