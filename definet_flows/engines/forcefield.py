@@ -7,7 +7,8 @@ duplicated last frame, from which neither the number of force evaluations nor th
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -66,9 +67,18 @@ class ForceFieldEngine(BaseModel):
         return content_hash(self.physics)
 
     @property
+    def cores(self) -> int:
+        """Processor cores that one relaxation holds."""
+        return self.threads
+
+    @property
     def execution(self) -> dict[str, Any]:
         """Settings that change only where and how fast it runs."""
         return self.model_dump(mode="json", include=_EXECUTION)
+
+    def in_campaign(self, _directory: Path) -> Self:
+        """The engine itself: it leaves no files."""
+        return self
 
     def relaxed_host(self, host: Host) -> Host:
         """The host with this potential's own pristine positions as its reference; its cell stays.

@@ -41,6 +41,21 @@ class Correction(BaseModel):
     actions: str | None = Field(default=None, description="What it changed, as JSON; None where it changed nothing")
 
 
+class SinglePointEnergy(BaseModel):
+    """An energy without moving atoms, before a relaxation or after it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(
+        description="Level of theory, such as HSE06; or 'moments' and a scheme, of the trials at the start"
+    )
+    energy: float | None = Field(default=None, description="Energy of the cell, eV; None where it did not converge")
+    total_moment: float | None = Field(default=None, description="Total magnetic moment of the cell, µ_B")
+    wall_seconds: float | None = Field(default=None, description="Elapsed time, s")
+    core_hours: float | None = Field(default=None, description="Elapsed time times cores, core-hours")
+    error: str | None = Field(default=None, description="Why it failed; None where it did not")
+
+
 class RunDetails(BaseModel):
     """What an engine that runs a program in a directory can tell beyond the figures that all engines report."""
 
@@ -65,6 +80,9 @@ class RunDetails(BaseModel):
     attempts: list[Attempt] = Field(default_factory=list, description="Every start of the program, the last one last")
     corrections: list[Correction] | None = Field(
         default=None, description="What custodian corrected; None where nothing tells whether it ran"
+    )
+    single_points: list[SinglePointEnergy] = Field(
+        default_factory=list, description="Trials of initial moments at the start, and the single point at the end"
     )
     caveats: dict[str, str] = Field(
         default_factory=dict, description="Why a figure is None, or how it was estimated, by the name of its field"
@@ -120,8 +138,16 @@ class EngineDescription(Protocol):
 class Engine(EngineDescription, Protocol):
     """What a relaxation needs from an engine; each engine is one pydantic settings model that implements it."""
 
-    def in_campaign(self, directory: Path) -> Self:
-        """This engine as a campaign in a directory uses it."""
+    @property
+    def cores(self) -> int:
+        """Processor cores that one relaxation holds."""
+
+    @property
+    def threads(self) -> int:
+        """Threads that numerical libraries may use in the process that runs `relax`, and in what it starts."""
+
+    def in_campaign(self, directory: Path, /) -> Self:
+        """The engine as a campaign in a directory uses it."""
 
     def relaxed_host(self, host: Host) -> Host:
         """The host with the pristine positions this engine prefers, recorded as its reference."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -73,41 +73,62 @@ def _yaml_problem(error: yaml.YAMLError) -> str:
 
 def _sentence(error: Mapping[str, Any]) -> str:
     """What is wrong with one field and what to write instead."""
-    place = ".".join(map(str, error["loc"])) or "the campaign"
+    place = ".".join(_located(error["loc"])[0]) or "the campaign"
     kind, context = error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":
         return _unknown_key(error)
-    if kind == "missing":
-        return f"'{place}' is missing; add it."
     if kind == "literal_error":
         return f"'{place}' is {error['input']!r}, which is not one of {context['expected']}."
-    if kind == "value_error":
-        return f"'{place}': {context['error']}."
+    if kind == "union_tag_invalid":
+        return f"'{place}.name' is {context['tag']!r}, which is not one of {context['expected_tags']}."
+    endings = {
+        "missing": "is missing; add it",
+        "value_error": f": {context.get('error')}",
+        "union_tag_not_found": f"is {_shown(error['input'])}: write its settings as a mapping, such as {{name: vasp}}",
+    }
+    if kind in endings:
+        return f"'{place}' {endings[kind]}.".replace("' : ", "': ")
     return f"'{place}' is {_shown(error['input'])}: {error['msg'][0].lower()}{error['msg'][1:]}."
 
 
 def _unknown_key(error: Mapping[str, Any]) -> str:
-    *parents, key = map(str, error["loc"])
-    model = _model_at(Campaign, parents)
+    *parents, key = error["loc"]
+    names, model = _located(parents)
     allowed = sorted(model.model_fields) if model else []
-    near = get_close_matches(key, allowed, n=1, cutoff=0.6)
+    near = get_close_matches(str(key), allowed, n=1, cutoff=0.6)
     meant = f"did you mean '{near[0]}'? " if near else ""
-    where = f"'{'.'.join(parents)}' has" if parents else "there is"
+    where = f"'{'.'.join(names)}' has" if names else "there is"
     return f"{where} no key '{key}'; {meant}the keys are {_listed(allowed)}."
 
 
-def _model_at(model: type[BaseModel] | None, path: list[str]) -> type[BaseModel] | None:
-    """The model that describes a place in the campaign file."""
-    for name in path:
+def _located(path: Sequence[Any]) -> tuple[list[str], type[BaseModel] | None]:
+    """A place in the campaign file and the model that describes it.
+
+    Where a field takes one of several models, pydantic's path also has the name of the one it took, which no file has.
+    """
+    model: type[BaseModel] | None = Campaign
+    options: list[type[BaseModel]] = []
+    names = []
+    for name in map(str, path):
+        taken = (
+            [option for option in options if option.model_fields["name"].default == name] if len(options) > 1 else []
+        )
+        if taken:
+            model, options = taken[0], []
+            continue
+        names.append(name)
         field = model.model_fields.get(name) if model else None
-        model = next(_models_in(field.annotation), None) if field else model
-    return model
+        options = list(_models_in(field.annotation)) if field else []
+        model = options[0] if options else None
+    return names, model
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
     if get_origin(annotation) in {Union, UnionType}:
         for option in get_args(annotation):
             yield from _models_in(option)
+    elif get_origin(annotation) is Annotated:
+        yield from _models_in(get_args(annotation)[0])
     elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
 

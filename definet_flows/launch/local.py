@@ -75,13 +75,13 @@ def run_campaign(
         raise InputError(f"{workers} workers cannot run anything; give 1 or more.")
     began = time.monotonic()
     host = campaign.host.host()
-    threads = int(campaign.engine.execution.get("threads", 1))
-    count = workers or max(1, physical_cores() // threads)
+    engine = campaign.engine.in_campaign(Path(directory).resolve())
+    count = workers or max(1, physical_cores() // engine.cores)
     with open_store(directory) as store, _interruptible(store, directory):
         known = check_same_campaign(store, campaign, host)
         log_file = (Path(directory) / WORKER_LOG).resolve()
-        with WorkerPool(count, threads, log_file) as pool:
-            stages = Stages(campaign, store, pool, on_progress, retry_failed=retry_failed)
+        with WorkerPool(count, engine.threads, log_file) as pool:
+            stages = Stages(campaign, engine, store, pool, on_progress, retry_failed=retry_failed)
             stages.run(host, known)
         savings = write_savings(store, stages.model)
         return _summarized(stages, str(directory), savings, time.monotonic() - began)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from definet_flows.defects import DefectConfiguration, Host
+from definet_flows.engines import EngineSettings
 from definet_flows.errors import DefinetFlowsError
 from definet_flows.flows.campaign import Campaign
 from definet_flows.flows.plan import PlannedRun, campaign_record, plan_runs
@@ -36,6 +37,8 @@ class Stages:
     ----------
     campaign
         The campaign.
+    engine
+        Its engine as it runs in the campaign's directory.
     store
         Where results go, written by this process only.
     pool
@@ -55,9 +58,16 @@ class Stages:
     """
 
     def __init__(
-        self, campaign: Campaign, store: RecordStore, pool: WorkerPool, report: OnProgress | None, *, retry_failed: bool
+        self,
+        campaign: Campaign,
+        engine: EngineSettings,
+        store: RecordStore,
+        pool: WorkerPool,
+        report: OnProgress | None,
+        *,
+        retry_failed: bool,
     ) -> None:
-        self.campaign, self.store = campaign, store
+        self.campaign, self.engine, self.store = campaign, engine, store
         self.configurations: list[DefectConfiguration] = []
         self.predictions: dict[str, PredictionRecord] | None = None
         self.model: ModelSummary | None = None
@@ -88,7 +98,7 @@ class Stages:
     def relax_host(self, nominal: Host) -> Host:
         """The host with the engine's own pristine positions."""
         meter = Meter("host", 1, self._report)
-        content = self._pool.call(run_job, RelaxHostMaker(engine=self.campaign.engine), nominal.to_dict())
+        content = self._pool.call(run_job, RelaxHostMaker(engine=self.engine), nominal.to_dict())
         meter.count()
         return Host.from_dict(content)
 
@@ -184,7 +194,7 @@ class Stages:
             yield [record.model_copy(update={"positions": None}) for record in records]
 
     def _relaxations(self, host: Host, runs: Iterable[PlannedRun]) -> Iterator[Task[PlannedRun]]:
-        maker = RelaxMaker(engine=self.campaign.engine, campaign=self.campaign.name)
+        maker = RelaxMaker(engine=self.engine, campaign=self.campaign.name)
         content = host.to_dict()
         for run in runs:
             yield Task(run, run_job, (maker, run.configuration.content, content, self._start_document(run)))
@@ -215,9 +225,7 @@ class Stages:
             logger.error("relaxing %s raised", run.configuration, exc_info=error)
             reason = f"the job raised {type(error).__name__}: {error}"
         prediction = self._prediction_of(run)
-        return record_of_loss(
-            run.configuration, self.campaign.engine, self.campaign.name, reason, outcome.seconds, prediction
-        )
+        return record_of_loss(run.configuration, self.engine, self.campaign.name, reason, outcome.seconds, prediction)
 
 
 def _refused(

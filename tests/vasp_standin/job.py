@@ -69,7 +69,7 @@ class Job:
         """Every setting with VASP's default where INCAR says nothing."""
         hybrid = self.incar.get("LHFCALC", "F").strip(".").upper()[0] == "T"
         exchange = {"AEXX": "0.25", "HFSCREEN": "0.0"} if hybrid else {"AEXX": "0.0", "HFSCREEN": "0.0"}
-        return DEFAULTS | exchange | self.incar
+        return DEFAULTS | exchange | {"NELECT": f"{self.electrons:.8f}"} | self.incar
 
     @property
     def spin(self):
