@@ -6,7 +6,9 @@ The rules, the same for tables and figures:
 - a prediction that the guard refused saves nothing: both starts are the one unrelaxed run;
 - where only the prerelaxed run was lost (failed, or never below the threshold), its steps were spent in vain and the
   unrelaxed run is needed as well, so both are charged to it;
-- where the unrelaxed run was lost there is nothing to save against: the pair stays in the count with a saving of zero.
+- where the unrelaxed run was lost there is nothing to save against: the pair stays in the count with a saving of zero;
+- a configuration that the checkpoint was trained on, in this very supercell, is no evidence of what it saves elsewhere: such
+  pairs have a row of their own, and count in no sum over rows and no figure.
 """
 
 from __future__ import annotations
@@ -16,6 +18,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from definet_flows.records.documents import RunFigures, SavingsRecord
+
+
+TRAINED_ON = "same_size"
+"""Exposure of a configuration whose own relaxation, or an equivalent one's, was a training or validation label."""
 
 
 class Threshold(StrEnum):
@@ -69,6 +75,11 @@ class CountedPair:
     def same_minimum(self) -> bool:
         """Whether both starts ended in the same minimum; after a fallback they are one run, a lost run proves nothing."""
         return self.outcome in {Outcome.SAME_MINIMUM, Outcome.FALLBACK}
+
+
+def not_trained_on(records: Iterable[SavingsRecord]) -> list[SavingsRecord]:
+    """Savings that say something of new configurations: all but those of configurations trained on at the same size."""
+    return [record for record in records if record.exposure != TRAINED_ON]
 
 
 def counted_pairs(records: Iterable[SavingsRecord], threshold: Threshold = Threshold.ENGINE) -> list[CountedPair]:

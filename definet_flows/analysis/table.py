@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from definet_flows.analysis.savings import CountedPair, Outcome, Threshold, counted_pairs
+from definet_flows.analysis.savings import TRAINED_ON, CountedPair, Outcome, Threshold, counted_pairs, not_trained_on
 from definet_flows.records.documents import SavingsRecord
 
 EXPOSURES = {
@@ -40,6 +40,8 @@ class SavingsRow:
         Largest force at which a relaxation counts as done, eV/Å.
     pairs
         Configurations relaxed from both starts, losers included.
+    excluded
+        Pairs left out of this row because the checkpoint was trained on them at the same size; 0 except in the sum over rows.
     median_unrelaxed, median_prerelaxed, total_unrelaxed, total_prerelaxed
         Ionic steps.
     reduction_of_medians, reduction_of_totals
@@ -58,6 +60,7 @@ class SavingsRow:
     clusters: str
     threshold: float
     pairs: int
+    excluded: int
     median_unrelaxed: float
     median_prerelaxed: float
     total_unrelaxed: int
@@ -98,19 +101,23 @@ def savings_table(
     Returns
     -------
     list of SavingsRow
-        In the order of EXPOSURES, then ``all`` where there are several; exposures without pairs are left out.
+        In the order of EXPOSURES, then ``all`` where there are several; exposures without pairs are left out. ``all`` leaves out
+        the pairs that the checkpoint was trained on at the same size, and says how many they are.
     """
     listed = list(records)
-    present = [exposure for exposure in EXPOSURES if any(record.exposure == exposure for record in listed)]
-    rows = []
-    for name in [*present, ALL] if len(present) > 1 else present:
-        for threshold, force in thresholds.items():
-            pairs = [pair for pair in counted_pairs(listed, threshold) if name in {pair.exposure, ALL}]
-            rows.append(_row(EXPOSURES.get(name, name), force, pairs, seed))
-    return rows
+    parts = {EXPOSURES[name]: [record for record in listed if record.exposure == name] for name in EXPOSURES}
+    parts = {clusters: part for clusters, part in parts.items() if part}
+    excluded = len(parts.get(EXPOSURES[TRAINED_ON], []))
+    if len(parts) > 1:
+        parts[ALL] = not_trained_on(listed)
+    return [
+        _row(clusters, force, counted_pairs(part, threshold), seed, excluded if clusters == ALL else 0)
+        for clusters, part in parts.items()
+        for threshold, force in thresholds.items()
+    ]
 
 
-def _row(clusters: str, threshold: float, pairs: Sequence[CountedPair], seed: int) -> SavingsRow:
+def _row(clusters: str, threshold: float, pairs: Sequence[CountedPair], seed: int, excluded: int) -> SavingsRow:
     steps = np.array([(pair.unrelaxed_steps, pair.prerelaxed_steps) for pair in pairs], dtype=float)  # [n_pairs, 2]
     outcomes = Counter(pair.outcome for pair in pairs)
     medians, totals = np.median(steps, axis=0), steps.sum(axis=0)
@@ -119,6 +126,7 @@ def _row(clusters: str, threshold: float, pairs: Sequence[CountedPair], seed: in
         clusters=clusters,
         threshold=threshold,
         pairs=len(pairs),
+        excluded=excluded,
         median_unrelaxed=float(medians[0]),
         median_prerelaxed=float(medians[1]),
         total_unrelaxed=int(totals[0]),

@@ -37,6 +37,7 @@ def report(
     """Show what a campaign saved, losers counted, and draw the ionic steps from both starts."""
     from definet_flows.analysis import counted_pairs, savings_table
     from definet_flows.analysis.figures import plot_ionic_steps
+    from definet_flows.analysis.savings import not_trained_on
     from definet_flows.records.savings import build_savings
     from definet_flows.records.store import open_store
 
@@ -45,9 +46,12 @@ def report(
         savings = build_savings(store, _model(campaign, directory))
     thresholds = _thresholds(campaign)
     rows = savings_table(savings, thresholds)
-    panels = {force: counted_pairs(savings, threshold) for threshold, force in thresholds.items()}
+    drawn = not_trained_on(savings) or savings
+    panels = {force: counted_pairs(drawn, threshold) for threshold, force in thresholds.items()}
     path = writable_file(figure or directory / FIGURE_FILE)
-    plot_ionic_steps(panels, path, title=_title(campaign))
+    plot_ionic_steps(
+        panels, path, title=_title(campaign) + (", trained on all of these" if _all_trained_on(rows) else "")
+    )
     if as_json:
         show_json({"campaign": campaign.name, "figure": str(path), "rows": [asdict(row) for row in rows]})
         return
@@ -71,7 +75,18 @@ def show_savings(rows: Sequence[SavingsRow], title: str) -> None:
     for row in {row.clusters: row for row in rows}.values():
         typer.echo(f"  {row.clusters}: {_losers(row)}")
     last = rows[-1]
+    if last.excluded:
+        typer.echo(f"Pairs not in the last row, because the checkpoint was trained on them: {last.excluded}")
+    elif _all_trained_on(rows):
+        typer.echo("The checkpoint was trained on all of these: this is not what it saves for other configurations.")
     typer.echo(f"Core-hours, predictions included: {last.core_hours_unrelaxed:.3f} → {last.core_hours_prerelaxed:.3f}")
+
+
+def _all_trained_on(rows: Sequence[SavingsRow]) -> bool:
+    from definet_flows.analysis.savings import TRAINED_ON
+    from definet_flows.analysis.table import EXPOSURES
+
+    return {row.clusters for row in rows} == {EXPOSURES[TRAINED_ON]}
 
 
 def _cells(row: SavingsRow) -> tuple[str, ...]:

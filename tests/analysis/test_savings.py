@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from definet_flows.analysis.savings import Outcome, Threshold, counted_pairs
+from definet_flows.analysis.savings import Outcome, Threshold, counted_pairs, not_trained_on
 from tests.analysis.savings_records import pair, run
 
 
@@ -62,3 +62,9 @@ def test_a_lost_baseline_stays_in_the_count_and_saves_nothing():
     both = counted(pair(1, run(500, None, "unconverged"), run(3, None, "failed"), pair_state="both_lost"))
     assert both.outcome is Outcome.UNRELAXED_LOST
     assert both.unrelaxed_steps == both.prerelaxed_steps == 500
+
+
+def test_only_configurations_trained_on_at_this_size_are_no_evidence():
+    exposures = ("same_size", "other_size", "new", "undefined")
+    records = [pair(number, run(20, 10), run(5, 2), exposure=name) for number, name in enumerate(exposures)]
+    assert [record.exposure for record in not_trained_on(records)] == ["other_size", "new", "undefined"]

@@ -26,6 +26,25 @@ def test_rows_come_by_exposure_then_all_and_absent_ones_are_left_out():
     assert savings_table([], BOTH) == []
 
 
+def test_pairs_trained_on_have_their_own_row_and_are_in_no_sum():
+    """Losers among the rest stay; a loser that was trained on leaves the sum with the winners."""
+    records = [
+        pair(1, run(20, 10), run(2, 1), exposure="same_size"),
+        pair(2, run(20, 10), run(500, None, "unconverged"), exposure="same_size"),
+        pair(3, run(30, 12), run(6, 3)),
+        pair(4, run(30, 12), run(100, None, "failed"), exposure="other_size"),
+    ]
+    rows = {row.clusters: row for row in savings_table(records, FINE)}
+    assert list(rows) == ["seen at the same size", "seen at another size", "new", "all"]
+    assert rows["seen at the same size"].pairs == 2
+    assert rows["all"].pairs == 2
+    assert (rows["all"].total_unrelaxed, rows["all"].total_prerelaxed) == (60, 6 + 30 + 100)
+    assert rows["all"].failed == 1
+    assert [row.excluded for row in rows.values()] == [0, 0, 0, 2]
+    alone = savings_table(records[:2], FINE)
+    assert [(row.clusters, row.excluded) for row in alone] == [("seen at the same size", 0)], "no sum to be misread"
+
+
 def test_medians_and_totals_against_numbers_worked_out_by_hand():
     steps = [(20, 5), (30, 6), (10, 10)]
     (row,) = savings_table([pair(i, run(u, u), run(p, p)) for i, (u, p) in enumerate(steps)], FINE)

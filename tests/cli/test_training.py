@@ -15,6 +15,10 @@ from PIL import Image
 
 from definet_flows.cli import training as command_line
 from definet_flows.defects import Host, enumerate_configurations
+from definet_flows.definet import load_checkpoint
+from definet_flows.flows import load_campaign
+from definet_flows.flows.plan import campaign_record
+from definet_flows.records.store import open_store
 from definet_flows.training import config, fitting
 from definet_flows.training.datasets.labels import LabelSet
 
@@ -154,3 +158,38 @@ def test_an_interrupted_training_says_how_to_go_on_and_can_be_watched(command, f
     assert "Traceback" not in told
     with log.open(encoding="utf-8") as lines:
         assert [int(row["epoch"]) for row in csv.DictReader(lines)][:3] == [0, 1, 2]
+
+
+def test_a_campaigns_own_records_train_and_then_count_in_no_reported_saving(invoke, copper, tmp_path):
+    campaign = load_campaign(copper.write_campaign(tmp_path))
+    host = copper.host()
+    recipes = ("V_Cu", "Al_Cu+Al_Cu", "V_Cu+V_Cu", "V_Cu+Al_Cu", "V_Cu+V_Cu+Al_Cu")
+    configurations = [one for recipe in recipes for one in enumerate_configurations(host, recipe)]
+    rng = np.random.default_rng(0)
+    with open_store(tmp_path / "run") as store:
+        store.put_campaign(campaign_record(campaign, host, copper.MODEL, configurations))
+        shifts = [rng.normal(scale=0.02, size=int(one.occupied.sum())) for one in configurations]
+        baselines = [copper.record(one, shift=shift) for one, shift in zip(configurations, shifts, strict=True)]
+        store.add_relaxations(baselines)
+    settings = SETTINGS.replace("network: {features: 8, n_layers: 1, n_radial: 4}", "start_from: tiny")
+    (tmp_path / "train.yaml").write_text(settings, encoding="utf-8")
+    reply = invoke("train", tmp_path / "train.yaml", "--from-store", tmp_path / "run", "-o", tmp_path / "retrained")
+    assert reply.exit_code == 0, reply.output
+    card = load_checkpoint(tmp_path / "retrained").card
+    assert card.hosts == ("Cu",)
+    assert "weights started from tiny" in card.label_source
+
+    predictions = [copper.prediction(one, exposure=card.exposure(one)) for one in configurations]
+    with open_store(tmp_path / "run") as store:
+        store.add_predictions(predictions)
+        store.add_relaxations(
+            [copper.record(one, p, steps=2) for one, p in zip(configurations, predictions, strict=True)]
+        )
+    seen = sum(prediction.exposure == "same_size" for prediction in predictions)
+    assert 0 < seen == len(card.configuration_ids) < len(configurations), "the test share is new"
+    content = json.loads(invoke("report", tmp_path / "run", "--json").stdout)
+    counts = {row["clusters"]: (row["pairs"], row["excluded"]) for row in content["rows"]}
+    assert counts["seen at the same size"] == (seen, 0)
+    assert counts["all"] == (len(configurations) - seen, seen)
+    told = invoke("report", tmp_path / "run").stdout
+    assert f"Pairs not in the last row, because the checkpoint was trained on them: {seen}" in told
