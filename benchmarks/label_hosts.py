@@ -1,7 +1,7 @@
 """Label small supercells of MoS2 and WSe2 with the force-field engine: the database's sections, at sizes a laptop can relax.
 
-Both densities of WSe2 and the high density of MoS2, relaxed by CHGNet to 0.01 eV/Å; benchmarks/label_mos2.py makes the low density of
-MoS2. Saves as it goes and goes on where it stopped. Run with
+Both densities of WSe2 and the high density of MoS2, relaxed by CHGNet to 0.01 eV/Å (benchmarks/label_mos2.py makes the low one of
+MoS2). Saves as it goes and goes on where it stopped. Run with
 
     python benchmarks/label_hosts.py OUT_DIR [--workers 2]
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -93,7 +94,7 @@ def label(section: Section, out: Path, pool: Any) -> None:
     print(
         f"{section.stem}: {len(converged)} labels, {steps} evaluations, {hours:.2f} core-hours, not converged: {failed}"
     )
-    LabelSet.of(converged, ENGINE.physics, section.density).save(out / f"{section.stem}.safetensors")
+    replace(LabelSet.of(converged, ENGINE.physics), density=section.density).save(out / f"{section.stem}.safetensors")
 
 
 def main() -> None:
