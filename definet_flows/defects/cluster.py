@@ -122,12 +122,20 @@ def _near_images(host: Host, cells: IntArray) -> IntArray:
 
 def _canonical(host: Host, sublattices: IntArray, cells: IntArray, codes: npt.NDArray[np.int64]) -> IntArray:
     """Smallest [n_defects, 5] table (sublattice, species code, cell offset) over all operations and choices of origin."""
-    candidates = []
-    for operation in host.unit_cell_operations:
-        images, image_cells = operation.apply(sublattices, cells)
-        for origin in image_cells:
-            table = np.column_stack([images, codes, image_cells - origin])
-            candidates.append(table[np.lexsort(table.T[::-1])])
-    flattened = np.array([table.ravel() for table in candidates])
-    smallest: IntArray = candidates[int(np.lexsort(flattened.T[::-1])[0])]
-    return smallest
+    operations = host.unit_cell_operations
+    rotations, sites, shifts = (
+        np.array([getattr(operation, name) for operation in operations]) for name in ("rotation", "sites", "cells")
+    )
+    images = cells @ rotations.transpose(0, 2, 1) + shifts[:, sublattices]  # [n_operations, n_defects, 3]
+    offsets = images[:, None] - images[:, :, None]  # [n_operations, n_origins, n_defects, 3]
+    kinds = sites[:, None, sublattices], np.broadcast_to(codes, (1, 1, len(codes)))
+    columns = [np.broadcast_to(kind, offsets.shape[:3])[..., None] for kind in kinds]
+    candidates = np.concatenate([*columns, offsets], axis=-1).reshape(-1, len(codes), 5)
+    # One number per row, in the order of the rows, sorts much faster than the rows themselves.
+    low, high = candidates.min(axis=(0, 1)), candidates.max(axis=(0, 1))
+    places = np.append(np.cumprod((high - low + 1)[:0:-1])[::-1], 1)
+    rows = (candidates - low) @ places
+    order = rows.argsort(axis=1)
+    smallest = int(np.lexsort(np.take_along_axis(rows, order, axis=1).T[::-1])[0])
+    canonical: IntArray = candidates[smallest, order[smallest]]
+    return canonical

@@ -35,10 +35,6 @@ class UnitCellOperation:
     sites: IntArray
     cells: IntArray
 
-    def apply(self, sublattices: IntArray, cells: IntArray) -> tuple[IntArray, IntArray]:
-        """Map sublattices [n] in cells [n, 3] of the infinite crystal."""
-        return self.sites[sublattices], cells @ self.rotation.T + self.cells[sublattices]
-
 
 def unit_cell_operations(unit_cell: Structure) -> tuple[tuple[UnitCellOperation, ...], int]:
     """Operations of the unit cell's space group and the group's number (spglib).

@@ -12,6 +12,7 @@ from definet_flows.defects.pairing import relaxation_displacements
 from tests.defects.conftest import host_of
 
 HOSTS = [("MoS2", (4, 4, 1)), ("BP", (3, 3, 1)), ("MgO", (3, 3, 3)), ("GaSe", ((3, 1, 0), (-1, 4, 0), (0, 0, 1)))]
+IDENTITY = np.eye(3)
 SEEDS = st.integers(0, 10_000)
 
 
@@ -20,7 +21,7 @@ def defective(host, rng, n_defects=3):
     return DefectConfiguration(host, tuple(sorted((int(s), str(rng.choice([VACANCY, "Zn"]))) for s in sites)))
 
 
-def as_file(configuration, positions, rng, shift=0.0, frame=np.eye(3)):
+def as_file(configuration, positions, rng, shift=0.0, frame=IDENTITY):
     """The atoms in random order, each in a random image, all shifted, in a turned frame."""
     structure = configuration.structure(positions)
     order = rng.permutation(len(structure))
