@@ -19,7 +19,6 @@ from enum import StrEnum
 
 from definet_flows.records.documents import RunFigures, SavingsRecord
 
-
 TRAINED_ON = "same_size"
 """Exposure of a configuration whose own relaxation, or an equivalent one's, was a training or validation label."""
 
