@@ -28,7 +28,9 @@ class Attempt(BaseModel):
     )
     wall_seconds: float | None = Field(description="Elapsed time, s")
     cores: int | None = Field(description="Processor cores it held")
-    ended: bool = Field(description="The program came to its own end, whether converged or not")
+    ended: bool | None = Field(
+        description="The program came to its own end, whether converged or not; None where nothing tells"
+    )
 
 
 class Correction(BaseModel):

@@ -49,7 +49,8 @@ class AttemptFigures:
     following
         Atoms where a restart would go on (CONTCAR).
     ended, reached
-        Whether VASP came to its own end, and whether it says that it reached the required accuracy.
+        Whether VASP came to its own end (None where nothing tells), and whether it says that it reached the required
+        accuracy.
     total_moment
         At the end, Bohr magnetons.
     wall_seconds, cpu_seconds
@@ -78,7 +79,7 @@ class AttemptFigures:
     initial: Frame | None = None
     final: Frame | None = None
     following: Frame | None = None
-    ended: bool = False
+    ended: bool | None = None
     reached: bool = False
     total_moment: float | None = None
     wall_seconds: float | None = None
@@ -136,7 +137,7 @@ def read_attempt(files: AttemptFiles, original: Mapping[str, RunFile] | None = N
         initial=initial,
         final=_final(reports, len(steps), initial, following, caveats),
         following=following,
-        ended=any(report.ended for report in listed),
+        ended=any(report.ended for report in listed) if reports.keys() & {"vasprun", "OUTCAR"} else None,
         reached=any(report.reached for report in listed) or _says_reached(files.files.get("vasp.out")),
         total_moment=_first([one for one in listed if len(one.steps) == len(steps)], "total_moment"),
         wall_seconds=wall_seconds,
@@ -184,12 +185,12 @@ def _wall_seconds(reports: Mapping[str, FileReport], caveats: dict[str, str]) ->
     elapsed: float | None = _first(reports.values(), "elapsed")
     if elapsed is not None:
         return elapsed
-    loops = [report.loops for report in reports.values() if report.loops is not None]
-    if not loops:
+    told = [(len(report.steps), kind == "OUTCAR", report.loops) for kind, report in reports.items() if report.loops]
+    if not told:
         caveats["wall_seconds"] = "no OUTCAR tells the time"
         return None
     caveats["wall_seconds"] = "the sum of the loops on file, which is less than all: the total is not on file"
-    return max(loops)
+    return max(told)[2]
 
 
 def _final(

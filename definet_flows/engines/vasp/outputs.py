@@ -204,7 +204,7 @@ def _failure(run: VaspRun) -> str | None:
         return f"VASP finished no ionic step{' in its last start' if n_steps else ''}{f' ({flaws})' if flaws else ''}"
     if run.ionic_converged:
         return None
-    if not run.last.ended:
+    if run.last.ended is False:
         return f"VASP was cut off after {n_steps} ionic steps"
     if run.ionic_converged is None:
         return f"no file tells whether it converged in its {n_steps} ionic steps"
