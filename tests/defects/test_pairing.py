@@ -28,7 +28,9 @@ def as_file(configuration, positions, rng, shift=0.0, frame=IDENTITY):
     images = rng.integers(-1, 2, size=(len(structure), 3))
     coords = structure.cart_coords + shift + images @ structure.lattice.matrix
     species = [structure[i].specie.symbol for i in order]
-    return Structure(Lattice(structure.lattice.matrix @ frame), species, (coords @ frame)[order], coords_are_cartesian=True)
+    return Structure(
+        Lattice(structure.lattice.matrix @ frame), species, (coords @ frame)[order], coords_are_cartesian=True
+    )
 
 
 def turn(rng):
@@ -99,5 +101,7 @@ def test_other_atoms_and_another_cell_are_refused(mos2):
         relaxation_displacements(match, replaced)
     strained = relaxed.copy()
     strained.apply_strain(0.002)
-    with pytest.raises(MatchError, match=r"relaxed cell differs from the unrelaxed one by .* labels are relaxations at fixed"):
+    with pytest.raises(
+        MatchError, match=r"relaxed cell differs from the unrelaxed one by .* labels are relaxations at fixed"
+    ):
         relaxation_displacements(match, strained)

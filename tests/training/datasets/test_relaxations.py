@@ -30,7 +30,11 @@ def frame(placement, fraction=0.0, shuffle=None, **entries):
 
 
 def pairs(**entries):
-    return [frame(p, fraction, shuffle=2 * i + int(fraction), **entries) for i, p in enumerate(PLACEMENTS) for fraction in (0, 1)]
+    return [
+        frame(p, fraction, shuffle=2 * i + int(fraction), **entries)
+        for i, p in enumerate(PLACEMENTS)
+        for fraction in (0, 1)
+    ]
 
 
 @pytest.fixture
@@ -87,7 +91,9 @@ def test_trajectories_after_one_another(here):
 def test_the_host_may_be_given(tmp_path):
     write(tmp_path / "pairs.xyz", pairs(), format="extxyz")
     check(read_source(tmp_path / "pairs.xyz", host=HOST)[0])
-    with pytest.raises(LabelError, match=r"The host of .*pairs.xyz is not known: import it with `definet-flows labels import"):
+    with pytest.raises(
+        LabelError, match=r"The host of .*pairs.xyz is not known: import it with `definet-flows labels import"
+    ):
         read_source(tmp_path / "pairs.xyz")
     (tmp_path / "pairs.host.json").write_text("{")
     with pytest.raises(LabelError, match=r"pairs.host.json is not a host"):
@@ -129,7 +135,10 @@ def in_no_cell(frames):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (without_partner, "pairs.traj, frame 3: The unrelaxed and the relaxed frame have different atoms, or one is missing"),
+        (
+            without_partner,
+            "pairs.traj, frame 3: The unrelaxed and the relaxed frame have different atoms, or one is missing",
+        ),
         (with_nan, "pairs.traj, frame 3 to 4: The frame has coordinates that are not finite"),
         (with_other_atoms, "pairs.traj, frame 3: The unrelaxed and the relaxed frame have different atoms"),
         (in_another_cell, "pairs.traj, frame 3 to 4: The relaxed cell differs from the unrelaxed one"),
@@ -143,7 +152,9 @@ def test_a_bad_pair_ends_the_reading_or_is_listed_and_left_out(here, caplog, spo
     with pytest.raises(LabelError, match=message):
         read_source(here / "pairs.traj")
     check(read_source(here / "pairs.traj", skip_bad=True)[0], [p for i, p in enumerate(PLACEMENTS) if i != 1])
-    assert any(record.levelno == logging.WARNING and message.split(":")[0] in record.getMessage() for record in caplog.records)
+    assert any(
+        record.levelno == logging.WARNING and message.split(":")[0] in record.getMessage() for record in caplog.records
+    )
 
 
 def test_files_that_do_not_belong_together(here):
