@@ -72,7 +72,7 @@ def error_tables(evaluation: Evaluation) -> dict[str, list[Row]]:
         "by host and density": evaluation.rows("host", "density") + [everything | row for row in evaluation.rows()],
         "by exposure": [with_exposure_named(row) for row in evaluation.rows("host", "density", "exposure")],
         "by defect type": evaluation.rows("host", "density", "defects"),
-        "by distance": evaluation.ring_rows(),
+        "by distance": evaluation.ring_rows("host", "density"),
     }
 
 
@@ -109,10 +109,11 @@ def _failure_notes(evaluation: Evaluation) -> list[str]:
 def _write(folder: Path, checkpoint: str, evaluation: Evaluation, tables: dict[str, list[Row]]) -> None:
     from definet_flows.analysis.error_figures import plot_categories, plot_lengths
     from definet_flows.analysis.tabular import write_tables
+    from definet_flows.training.evaluation import DISTANCE, DUMMY_MAE, MODEL_MAE
 
-    distance, _, model, dummy = tables["by distance"][0]
+    rings, series = evaluation.ring_rows(), [DUMMY_MAE, MODEL_MAE]
     figures = [
-        plot_categories(tables["by distance"], distance, [dummy, model], folder / "distances.png"),
+        plot_categories(rings, DISTANCE, series, folder / "distances.png"),
         plot_categories(_type_rows(evaluation), "defects", ["Dummy", "model"], folder / "defect-types.png"),
         plot_lengths(evaluation.lengths.edges, evaluation.lengths.counts, folder / "lengths.png"),
     ]

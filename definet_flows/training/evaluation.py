@@ -25,6 +25,9 @@ Row = dict[str, str | int | float | None]
 """One line of a table: column name, with its unit, to cell."""
 
 MODEL, DUMMY = "model", "Dummy"
+DISTANCE, MODEL_MAE, DUMMY_MAE = "distance from the nearest defect (Å)", "model MAE (Å)", "Dummy MAE (Å)"
+"""Columns of the rings."""
+
 LARGEST_NAMED_CLUSTER = 3
 """Configurations of more defects are told apart by their concentration, because nearly each has a label of its own."""
 
@@ -134,20 +137,20 @@ class Evaluation:
             rows += _rows(named, group)
         return rows
 
-    def ring_rows(self) -> list[Row]:
-        """Errors of model and Dummy in rings around the nearest defect."""
-        total = self.total()
-        dummy = total.dummy.by_ring()
-        return [
-            {
-                "distance from the nearest defect (Å)": name,
-                "atoms": atoms,
-                f"{MODEL} MAE (Å)": finite(error),
-                f"{DUMMY} MAE (Å)": finite(dummy[name][0]),
-            }
-            for name, (error, atoms) in total.model.by_ring().items()
-            if atoms
-        ]
+    def ring_rows(self, *by: str) -> list[Row]:
+        """Errors of model and Dummy in rings around the nearest defect, for each value of some fields of `Group`."""
+        rows: list[Row] = []
+        for key, group in self._grouped(by).items():
+            dummy = group.dummy.by_ring()
+            for name, (error, atoms) in group.model.by_ring().items():
+                cells: Row = {
+                    DISTANCE: name,
+                    "atoms": atoms,
+                    MODEL_MAE: finite(error),
+                    DUMMY_MAE: finite(dummy[name][0]),
+                }
+                rows += [{**dict(zip(by, key, strict=True)), **cells}] if atoms else []
+        return rows
 
     def _grouped(self, by: Sequence[str]) -> dict[tuple[str | None, ...], GroupErrors]:
         parts: dict[tuple[str | None, ...], list[GroupErrors]] = {}

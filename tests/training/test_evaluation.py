@@ -116,6 +116,9 @@ def test_rings_around_the_nearest_defect(folder, pool):
     assert inner["atoms"] == atoms
     assert inner["Dummy MAE (Å)"] == pytest.approx(errors / (3 * atoms), rel=1e-4)
     assert sum(row["atoms"] for row in rows) == sum(int(c.occupied.sum()) for c in pool.configurations)
+    parts = evaluate_sets(load_checkpoint(folder), pool.sets, "cpu").ring_rows("density")
+    assert sum(row["atoms"] for row in parts if row[column] == "2 to 3") == inner["atoms"]
+    assert {row["density"] for row in parts} == {"low", "high"}
 
 
 def test_many_defects_are_named_by_their_concentration():
