@@ -42,7 +42,7 @@ def read_task(task: TaskDoc, directory: str | Path | None = None) -> VaspRun:
     Raises
     ------
     InputError
-        If the document holds no relaxation.
+        If the document holds no relaxation, or was stored without its ionic steps.
     """
     found = [_attempt(calculation) for calculation in reversed(task.calcs_reversed or [])]
     earlier = [] if directory is None else _earlier(Path(directory))
@@ -69,7 +69,9 @@ def _attempt(calculation: Any) -> AttemptFigures:
     caveats: dict[str, str] = {}
     listed = output.ionic_steps or []
     if not listed:
-        caveats["ionic_steps"] = "the task document was stored without them (store_trajectory)"
+        raise InputError(
+            "The task document was stored without its ionic steps (store_trajectory); read the run's directory instead."
+        )
     limit = inputs.parameters.get("NELM")
     statistics = _statistics(output.run_stats, caveats)
     named = calculation.task_name
@@ -77,7 +79,7 @@ def _attempt(calculation: Any) -> AttemptFigures:
         source=LAST if named in {None, "standard"} else named,
         steps=[_step(step, limit) for step in listed],
         initial=_frame(inputs.structure),
-        final=_frame(listed[-1].structure if listed and listed[-1].structure else output.structure),
+        final=_frame(listed[-1].structure or output.structure),
         ended=True,
         total_moment=(output.outcar or {}).get("total_magnetization"),
         version=calculation.vasp_version,
