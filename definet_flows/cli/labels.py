@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,7 +66,7 @@ def import_labels(
     from definet_flows.training.datasets.sources import read_source
 
     host = host_name and host_from_options(host_name, supercell, supercell_matrix, vacuum, dimensionality)
-    sets = read_source(source, skip_bad, host or None, teacher)
+    sets = read_source(source, skip_bad, host or None, teacher, _bar)
     files = _files(sets, output)
     writable_folder(output)
     for one, file in zip(sets, files, strict=True):
@@ -82,9 +84,18 @@ def show_labels(
 
     found: dict[str, LabelSet] = {}
     for source in sources:
-        sets = read_source(source, skip_bad)
+        sets = read_source(source, skip_bad, track=_bar)
         found |= {str(source) if len(sets) == 1 else f"{source} ({i + 1})": one for i, one in enumerate(sets)}
     _show(found, as_json)
+
+
+def _bar(samples: Sequence[Any], name: str) -> Iterable[Any]:
+    """A progress bar on a terminal."""
+    from rich.console import Console
+    from rich.progress import track
+
+    hidden = not sys.stderr.isatty()
+    return track(samples, f"Reading {name}", console=Console(stderr=True), transient=True, disable=hidden)
 
 
 def _files(sets: list[LabelSet], folder: Path) -> list[Path]:

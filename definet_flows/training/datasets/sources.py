@@ -18,7 +18,7 @@ from definet_flows.training.datasets.labels import SUFFIX, LabelError, LabelSet
 from definet_flows.training.datasets.pool import LabelPool, without_repeats
 from definet_flows.training.datasets.relaxations import read_relaxations
 from definet_flows.training.datasets.split import keys_of
-from definet_flows.training.datasets.twodmd import find_host_folders, read_twodmd
+from definet_flows.training.datasets.twodmd import Track, find_host_folders, read_twodmd
 
 __all__ = ["LabelPool", "load_labels", "read_source"]
 
@@ -60,7 +60,11 @@ def load_labels(config: TrainingConfig) -> LabelPool:
 
 
 def read_source(
-    source: str | Path, skip_bad: bool = False, host: Host | None = None, teacher: str | None = None
+    source: str | Path,
+    skip_bad: bool = False,
+    host: Host | None = None,
+    teacher: str | None = None,
+    track: Track | None = None,
 ) -> list[LabelSet]:
     """Read labels from whatever holds them.
 
@@ -74,6 +78,8 @@ def read_source(
         Pristine supercell of a file of relaxations, which does not name its own.
     teacher
         Name of what relaxed the structures of a file of relaxations.
+    track
+        Follows the progress in a large data set.
 
     Raises
     ------
@@ -82,18 +88,16 @@ def read_source(
     InputError
         If a directory holds nothing that is known.
     """
-    bad = BadSamples(skip_bad)
+    path, bad = Path(source), BadSamples(skip_bad)
     try:
-        return (
-            _read_folder(Path(source), bad) if Path(source).is_dir() else _read_file(Path(source), host, teacher, bad)
-        )
+        return _read_folder(path, bad, track) if path.is_dir() else _read_file(path, host, teacher, bad)
     finally:
         bad.report()
 
 
-def _read_folder(folder: Path, bad: BadSamples) -> list[LabelSet]:
+def _read_folder(folder: Path, bad: BadSamples, track: Track | None) -> list[LabelSet]:
     if host_folders := find_host_folders(folder):
-        return read_twodmd(host_folders, bad)
+        return read_twodmd(host_folders, bad, track)
     if files := sorted(folder.glob(f"*{SUFFIX}")):
         return [LabelSet.load(file) for file in files]
     return read_campaign(folder)

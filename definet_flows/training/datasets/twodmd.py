@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -41,6 +41,9 @@ _ID_COLUMN = "atoms_id"
 
 _DEPTH = 2
 """Folders between a root and its host folders at most."""
+
+Track = Callable[[Sequence[Any], str], Iterable[Any]]
+"""Hands on what is to be read of a host folder, one by one, such as a progress bar with this name."""
 
 _LATTICE_TOLERANCE = 0.02
 """Share of a lattice vector by which a structure's cell may miss a whole multiple of the unit cell."""
@@ -79,7 +82,7 @@ def find_host_folders(root: Path) -> list[HostFolder]:
     return found
 
 
-def read_twodmd(folders: Iterable[HostFolder], bad: BadSamples) -> list[LabelSet]:
+def read_twodmd(folders: Iterable[HostFolder], bad: BadSamples, track: Track | None = None) -> list[LabelSet]:
     """Labels of host folders, one set for each.
 
     Relaxed positions are unwrapped to the image nearest to their site, rigid translations removed, and placements carried over
@@ -91,19 +94,21 @@ def read_twodmd(folders: Iterable[HostFolder], bad: BadSamples) -> list[LabelSet
         What `find_host_folders` found.
     bad
         Notes samples that cannot be used.
+    track
+        Follows the progress.
 
     Raises
     ------
     LabelError
         If a folder has no unit cell or no usable sample, or a sample cannot be used and bad ones are not to be left out.
     """
-    return [_read_folder(folder, bad) for folder in folders]
+    return [_read_folder(folder, bad, track or (lambda samples, _: samples)) for folder in folders]
 
 
-def _read_folder(folder: HostFolder, bad: BadSamples) -> LabelSet:
+def _read_folder(folder: HostFolder, bad: BadSamples, track: Track) -> LabelSet:
     samples = _listed(folder, bad)
     collector = SampleCollector(_host(folder, [identity for identity, _ in samples]), bad)
-    for identity, share in samples:
+    for identity, share in track(samples, folder.path.name):
         collector.add(str(folder.structures / identity), partial(_read_pair, folder, identity), share)
     labels = collector.label_set(TEACHER, folder.density)
     if labels is None:

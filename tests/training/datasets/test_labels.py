@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -63,6 +64,24 @@ def test_force_constants_and_references_are_kept(tmp_path):
     assert np.array_equal(again.force_constants, constants)
     assert again.subset([0]).force_constants is not None
     assert again.configurations[0].label == configuration.label, "vanadium is no vacancy"
+
+
+def test_the_density_and_the_given_split_are_kept(tmp_path, labels):
+    shares = ("training", "test", *("validation",) * (len(labels) - 2))
+    marked = replace(labels, density="high", given_shares=shares)
+    again = LabelSet.load(marked.save(tmp_path / "labels.safetensors"))
+    assert (again.density, again.given_shares) == ("high", shares)
+    assert (again.subset([2, 1]).density, again.subset([2, 1]).given_shares) == ("high", ("validation", "test"))
+    assert again.content_hash == labels.content_hash, "what is learnt is the same"
+
+
+@pytest.mark.parametrize(
+    "entry", [{"density": "medium"}, {"given_shares": ["training"]}, {"given_shares": ["train"] * 12}]
+)
+def test_densities_and_shares_that_do_not_exist_are_refused(tmp_path, labels, entry):
+    header = {"schema_version": 1, "host": labels.host.to_dict(), "teacher": TEACHER, **entry}
+    with pytest.raises(LabelError, match=r"The density or the shares in .* are none that this version knows"):
+        LabelSet.load(edited(tmp_path / "labels.safetensors", labels, header))
 
 
 def test_the_hash_is_of_configurations_labels_and_teacher(labels):
