@@ -64,8 +64,10 @@ class SampleCollector:
         try:
             unrelaxed, relaxed = read()
             configuration, displacements = self._label(unrelaxed, relaxed)
-            known = self._found.setdefault(configuration.id, _Sample(name, configuration, displacements, share))
-            if not same_structure(configuration, known.displacements, displacements):
+            known = self._found.get(configuration.id)
+            if known is None:
+                self._found[configuration.id] = _Sample(name, configuration, displacements, share)
+            elif not same_structure(configuration, known.displacements, displacements):
                 raise LabelError(
                     f"It is the configuration of {known.name} with another relaxed structure; keep one of them."
                 )
