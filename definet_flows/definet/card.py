@@ -49,7 +49,9 @@ class ModelCard(BaseModel):
         default="", description="Where the labels come from: a data set or the campaign that made them"
     )
     training_hash: str = Field(default="", description="Content hash of the training set")
-    cluster_ids: Ids = Field(default=frozenset(), description="Cluster ids of the training configurations")
+    cluster_ids: Ids = Field(
+        default=frozenset(), description="Every cluster that a training configuration can be read as"
+    )
     configuration_ids: Ids = Field(
         default=frozenset(), description="Ids or placement ids of the training configurations"
     )

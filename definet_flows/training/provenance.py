@@ -49,7 +49,9 @@ def model_card(
     coverage = host_coverage(trained)
     before = [start.card] if start else []
     seen = {c.placement_id for c in configurations}.union(*(card.configuration_ids for card in before))
-    clusters = {c.cluster_id for c in configurations if c.cluster_id}.union(*(card.cluster_ids for card in before))
+    # A cluster that an ambiguous label can be read as is not new.
+    clusters = {reading for c in configurations for reading in c.possible_cluster_ids}
+    clusters = clusters.union(*(card.cluster_ids for card in before))
     elements = {symbol for c in configurations for symbol in c.species}.union(*(card.elements for card in before))
     return ModelCard(
         name=config.name,

@@ -97,7 +97,7 @@ def test_a_run_leaves_a_whole_checkpoint_with_its_provenance(trained, write):
     known = [pool.configurations[i] for i in (*split.training, *split.validation)]
     assert (card.name, card.hosts, card.teacher) == ("toy", ("MoS2",), "pull")
     assert set(card.elements) == {s for c in known for s in c.species}
-    assert card.cluster_ids == {c.cluster_id for c in known if c.cluster_id}
+    assert card.cluster_ids == {reading for c in known for reading in c.possible_cluster_ids}
     assert card.configuration_ids == {c.placement_id for c in known}
     assert card.training_sizes == ("3x3x1",)
     assert card.training_hash == f"{pool.content_hash}-{split.hash}"
