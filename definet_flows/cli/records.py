@@ -9,7 +9,8 @@ from difflib import get_close_matches
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
 import typer
 
@@ -157,8 +158,11 @@ def _fields(model: type[BaseModel], prefix: str = "") -> list[str]:
 def _names(name: str, annotation: Any) -> Iterator[str]:
     from pydantic import BaseModel
 
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield from _fields(annotation, f"{name}.")
+    # A document that may be absent is opened like one that is there.
+    options = [option for option in get_args(annotation) if option is not type(None)]
+    inner = options[0] if get_origin(annotation) in {UnionType, Union} and len(options) == 1 else annotation
+    if isinstance(inner, type) and issubclass(inner, BaseModel):
+        yield from _fields(inner, f"{name}.")
     else:
         yield name
 
