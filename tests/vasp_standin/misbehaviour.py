@@ -1,7 +1,7 @@
 """How the stand-in is told to go wrong, by a file named in the environment variable VASP_STANDIN.
 
-The file is JSON: a list of rules, of which the first whose ``where`` (a regular expression) is found in the path of the
-working directory applies.
+The file is JSON: a list of rules, of which the first applies whose ``where`` (a regular expression) is found in the path of
+the working directory, and whose ``times`` are not over.
 
 =============  =====================================================================================================
 ``do``         what happens
@@ -82,12 +82,8 @@ def of_this_start():
         return Misbehaviour()
     here = str(Path.cwd())
     for index, rule in enumerate(json.loads(Path(control).read_text())):
-        if re.search(rule["where"], here):
-            return (
-                Misbehaviour(**rule)
-                if _starts(Path(control), index) <= rule.get("times", 1_000_000)
-                else Misbehaviour()
-            )
+        if re.search(rule["where"], here) and _starts(Path(control), index) <= rule.get("times", 1_000_000):
+            return Misbehaviour(**rule)
     return Misbehaviour()
 
 

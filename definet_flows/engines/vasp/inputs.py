@@ -84,6 +84,7 @@ def relaxation_inputs(
     positions: FloatArray,
     charge: int = 0,
     scheme: Scheme | None = None,
+    max_steps: int | None = None,
 ) -> RunInputs:
     """Inputs of the relaxation of a configuration.
 
@@ -99,9 +100,11 @@ def relaxation_inputs(
         Of the cell, elementary charges.
     scheme
         Initial moments; by default the engine's first.
+    max_steps
+        Ionic steps that are left; by default the engine's.
     """
     host = configuration.host
-    incar = engine.incar | _of_this_run(engine, host, charge)
+    incar = engine.incar | {"NSW": max_steps or engine.max_steps} | _of_this_run(engine, host, charge)
     sites = poscar_order(configuration)
     moments = initial_moments(configuration, scheme or engine.moments[0])
     structure = Structure(

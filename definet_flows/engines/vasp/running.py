@@ -6,6 +6,7 @@ import contextlib
 import errno
 import gzip
 import logging
+import re
 import warnings
 from pathlib import Path
 
@@ -35,6 +36,9 @@ TASK_DOCUMENT = "task.json.gz"
 """emmet's document of the last launch, for those who keep a store of such."""
 
 _WALLTIME = "WalltimeHandler"
+_PROGRESS = re.compile(r"^\s*(DAV|RMM|SDA|CG|DMP|N +E|\d+ F=)")
+"""Lines about a step, which tell nothing of why it was the last."""
+
 _FEWEST_STEPS = 2
 """NSW of a launch: with fewer, VASP would not relax."""
 
@@ -86,11 +90,9 @@ def _go_on(
         steps = outcome_of(folder, configuration).ionic_steps or 0
         positions = folder.last_positions(configuration, poscar_order(configuration), start)
         folder.put_aside()
-    inputs = relaxation_inputs(engine, configuration, positions, scheme=scheme)
-    inputs.generator.config_dict["INCAR"]["NSW"] = max(_FEWEST_STEPS, engine.max_steps - steps)
-    folder.note(ended=False, reason=None)
-    reason = launch(engine, inputs, folder)
-    folder.note(reason=reason)
+    left = max(_FEWEST_STEPS, engine.max_steps - steps)
+    inputs = relaxation_inputs(engine, configuration, positions, scheme=scheme, max_steps=left)
+    launch(engine, inputs, folder)
     outcome = outcome_of(folder, configuration)
     if not outcome.converged and _stopped_for_walltime(outcome):
         raise WalltimeError(
@@ -110,31 +112,53 @@ def outcome_of(folder: RunFolder, configuration: DefectConfiguration) -> Relaxat
     configuration
         What is relaxed.
     """
-    reason = folder.state.get("reason")
     try:
         run = read_run(folder.path)
     except InputError:  # VASP ended before it wrote anything
-        return Relaxation(
-            converged=False,
-            error=f"{reason or 'VASP has written nothing'}; the files are in {folder.path}",
-            ionic_steps=0,
-            max_force_history=[],
-            wall_seconds=None,
-            cores=None,
-            core_hours=None,
-            engine_version="VASP of unknown version",
-            details=RunDetails(directory=str(folder.path), caveats={"core_hours": "VASP has written nothing"}),
-        )
+        return _nothing_written(folder)
     outcome = relaxation_of(run, host_positions(configuration.host, poscar_order(configuration)))
-    why = reason or outcome.error
-    if outcome.converged or why is None:
+    attempts = outcome.details.attempts if outcome.details else []
+    if not all(attempt.ended for attempt in attempts):
+        outcome = _timed_by_us(outcome, folder)
+    # VASP may say that it converged, and its files be cut off before that.
+    whole = bool(attempts) and attempts[-1].ended
+    reason = (None if outcome.converged and whole else folder.state.get("reason")) or outcome.error
+    if reason is None:
         return outcome
-    why = f"{why}, after {outcome.ionic_steps} ionic steps; the files are in {folder.path}"
-    return outcome.model_copy(update={"error": why})
+    why = f"{reason}, after {outcome.ionic_steps} ionic steps; the files are in {folder.path}"
+    return outcome.model_copy(update={"error": why, "converged": False})
 
 
-def launch(engine: VaspEngine, inputs: RunInputs, folder: RunFolder) -> str | None:
+def _nothing_written(folder: RunFolder) -> Relaxation:
+    seconds, core_hours = folder.costs()
+    return Relaxation(
+        converged=False,
+        error=f"{folder.state.get('reason') or 'VASP has written nothing'}; the files are in {folder.path}",
+        ionic_steps=0,
+        max_force_history=[],
+        wall_seconds=seconds,
+        cores=None,
+        core_hours=core_hours,
+        engine_version="VASP of unknown version",
+        details=RunDetails(directory=str(folder.path)),
+    )
+
+
+def _timed_by_us(outcome: Relaxation, folder: RunFolder) -> Relaxation:
+    """The outcome with the costs that we measured, where VASP was cut off and hence does not tell them."""
+    seconds, core_hours = folder.costs()
+    if outcome.details is None or seconds <= (outcome.wall_seconds or 0.0):
+        return outcome
+    measured = "measured around VASP, which was cut off and does not tell it"
+    caveats = {name: reason for name, reason in outcome.details.caveats.items() if "wall_seconds" not in name}
+    details = outcome.details.model_copy(update={"caveats": caveats | {"wall_seconds": measured}})
+    return outcome.model_copy(update={"wall_seconds": seconds, "core_hours": core_hours, "details": details})
+
+
+def launch(engine: VaspEngine, inputs: RunInputs, folder: RunFolder) -> None:
     """Write the inputs, run VASP under custodian and parse what it wrote, with atomate2's `RelaxMaker`.
+
+    Why it failed, if it did, is noted in the folder.
 
     Parameters
     ----------
@@ -144,13 +168,7 @@ def launch(engine: VaspEngine, inputs: RunInputs, folder: RunFolder) -> str | No
         What to write.
     folder
         Where to run.
-
-    Returns
-    -------
-    str or None
-        Why it failed; None where VASP came to its own end.
     """
-    directory = folder.path
     maker = RelaxMaker(
         input_set_generator=inputs.generator,
         # Settings for a whole machine would change the physics behind the record's back.
@@ -159,6 +177,12 @@ def launch(engine: VaspEngine, inputs: RunInputs, folder: RunFolder) -> str | No
         stop_children_kwargs={"handle_unsuccessful": False},
         task_document_kwargs={"parse_dos": False, "parse_bandstructure": False},
     )
+    folder.begin(engine.cores)
+    folder.end(_failure(maker, inputs, folder.path))
+
+
+def _failure(maker: RelaxMaker, inputs: RunInputs, directory: Path) -> str | None:
+    """Run; why it failed, None where VASP came to its own end."""
     try:
         with contextlib.chdir(directory), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pymatgen, about POTCARs and cells that are as they were meant
@@ -166,13 +190,12 @@ def launch(engine: VaspEngine, inputs: RunInputs, folder: RunFolder) -> str | No
             with gzip.open(TASK_DOCUMENT, "wt", encoding="utf-8") as file:
                 file.write(response.output.model_dump_json())
     except CustodianError as error:
-        return f"custodian gave up: {error}{_last_words(directory)}"
+        return f"custodian gave up: {str(error).rstrip('.')}{_last_words(directory)}"
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise
         return _unexpected(error, directory)
-    # The parsers of custodian and emmet fail on broken files in as many ways as files break; the files are then read by
-    # ourselves, and this reason stands only if they do not tell of a converged run.
+    # The parsers of custodian and emmet fail on broken files in as many ways as files break; ours then read what there is.
     except Exception as error:  # noqa: BLE001
         return _unexpected(error, directory)
     return None
@@ -184,13 +207,13 @@ def _unexpected(error: Exception, directory: Path) -> str:
 
 
 def _last_words(directory: Path) -> str:
-    """The last line that VASP printed, errors before results."""
+    """What VASP printed last, errors before results."""
     for name in _TAILS:
         with contextlib.suppress(OSError):
             lines = (directory / name).read_text(errors="replace").split("\n")
-            spoken = [line.strip() for line in lines if line.strip()]
+            spoken = [line.strip() for line in lines if line.strip() and not _PROGRESS.search(line)]
             if spoken:
-                return f" (the last line of {name} is '{spoken[-1][:120]}')"
+                return f" ({name} ends with '{'; '.join(spoken[-2:])[:200]}')"
     return ""
 
 

@@ -87,8 +87,8 @@ def _run_once(engine: VaspEngine, inputs: RunInputs, folder: RunFolder, launch: 
         return
     if folder.started:
         folder.put_aside()
-    folder.note(ended=False)
-    folder.note(reason=launch(engine, inputs, folder), ended=True)
+    launch(engine, inputs, folder)
+    folder.note(ended=True)
 
 
 def _read(folder: RunFolder, name: str) -> SinglePointEnergy:
