@@ -96,7 +96,7 @@ def blank_figure(height: float, width: float = WIDTH) -> tuple[Figure, Axes]:
 def finish(ax: Axes, y_axis: str) -> None:
     """Name the vertical axis, show the legend, and take away what says nothing."""
     ax.set_ylabel(y_axis, fontsize=9)
-    ax.tick_params(labelsize=8)
+    ax.tick_params(labelsize=8, which="both")
     ax.spines[["top", "right"]].set_visible(False)
     if ax.get_legend_handles_labels()[0]:
         ax.legend(fontsize=8, frameon=False)

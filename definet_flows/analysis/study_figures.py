@@ -19,13 +19,11 @@ def plot_efficiency(rows: Sequence[Row], path: Path) -> Path:
     for row in rows:
         if not row.get("training labels") and row.get(MAE) is not None:
             ax.axhline(number(row[MAE]), color=GREY, linestyle="--", linewidth=0.9, label=str(row["predictor"]))
-    ax.plot(
-        [number(row["training labels"]) for row in trained],
-        [number(row[MAE]) for row in trained],
-        label="test labels",
-        **SERIES[1],
-    )
+    counts = [number(row["training labels"]) for row in trained]
+    ax.plot(counts, [number(row[MAE]) for row in trained], label="test labels", **SERIES[1])
     ax.set_xscale("log")
+    ax.minorticks_off()
+    ax.set_xticks(counts, [f"{count:g}" for count in counts], rotation=45)
     ax.set_yscale("log")
     ax.set_xlabel("training labels", fontsize=9)
     finish(ax, MAE_AXIS)
