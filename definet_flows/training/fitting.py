@@ -95,9 +95,10 @@ def fit_checkpoint(
     out = Path(output_dir)
     folder = out / FOLDER
     state = check_output(out, resume=resume)
-    if not (split.training and split.validation):
+    if not split.training or len(split.validation) < config.devices:
         raise InputError(
-            "The split leaves nothing to train on or nothing to validate with; give more labels or change it."
+            f"The split leaves {len(split.training)} labels to train on and {len(split.validation)} to validate with, on "
+            f"{config.devices} devices; give more labels or change it."
         )
     start = _start(config)
     config = config if start is None else config.model_copy(update={"network": start.config})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,6 +19,10 @@ from definet_flows.training.failures import LossNotFinite
 
 RUN_KEY = "definet_flows_run"
 """Where a saved state says which run it belongs to."""
+
+
+_MMAP_MAX, _TRIM_THRESHOLD = -4, -1
+"""Options of glibc's mallopt, from its malloc.h."""
 
 
 def displacement_errors(predicted: Tensor, batch: Batch) -> Tensor:
@@ -64,6 +69,16 @@ def parameters_without_gradient(network: DefiNetConfig) -> set[str]:
     return gathered | {f"{vector}.{last}.weight", f"{vector}.0.mlp_node.weight"}
 
 
+def keep_freed_memory() -> None:
+    """Let glibc keep large buffers for the next step; it would return them to the system after every operation."""
+    try:
+        set_option = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return  # another C library, which has its own ways
+    set_option(_MMAP_MAX, 0)
+    set_option(_TRIM_THRESHOLD, 2**31 - 1)
+
+
 class DefiNetModule(LightningModule):
     """DefiNet with its loss, optimiser and schedule.
 
@@ -86,9 +101,11 @@ class DefiNetModule(LightningModule):
         self._compiled: Callable[..., Tensor] | None = None
 
     def setup(self, stage: str) -> None:  # noqa: ARG002  Lightning passes it
-        """Prepare this process: its threads, and the compiled network."""
+        """Prepare this process: its threads and memory, and the compiled network."""
         if self.training_config.threads:
             torch.set_num_threads(self.training_config.threads)
+        if self.device.type == "cpu":
+            keep_freed_memory()
         if self.training_config.compile:
             self._compiled = torch.compile(self.model.displacements, dynamic=False)
 
@@ -146,7 +163,14 @@ class DefiNetModule(LightningModule):
         """AdamW with amsgrad, and the schedule of the configuration."""
         config = self.training_config
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        optimizer = torch.optim.AdamW(trained, lr=config.learning_rate, weight_decay=config.weight_decay, amsgrad=True)
+        optimizer = torch.optim.AdamW(
+            trained,
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            amsgrad=True,
+            # One kernel for a step; but with mixed precision Lightning refuses to clip gradients for it.
+            fused=not config.precision.endswith("mixed"),
+        )
         if config.schedule == "cosine":
             cosine = CosineAnnealingLR(optimizer, T_max=int(self.trainer.estimated_stepping_batches))
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}

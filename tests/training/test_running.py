@@ -132,7 +132,7 @@ def test_nothing_to_train_on(tmp_path):
     pool = LabelPool((labelled(SULPHIDE),))
     split = split_labels(pool, SplitSettings(validation=0.2))
     empty = type(split).of(pool, {"training": split.training})
-    with pytest.raises(InputError, match="nothing to validate with"):
+    with pytest.raises(InputError, match="and 0 to validate with, on 1 devices"):
         fit_checkpoint(settings(), pool, empty, tmp_path / "run")
 
 
