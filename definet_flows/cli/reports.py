@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,7 @@ from definet_flows.errors import InputError
 
 if TYPE_CHECKING:
     from definet_flows.analysis import SavingsRow
+    from definet_flows.analysis.accounting import CampaignAccount, PredictionCost, SavedCoreHours
     from definet_flows.analysis.savings import Threshold
     from definet_flows.records.documents import CampaignRecord
     from definet_flows.records.store import RecordStore
@@ -36,6 +37,7 @@ def report(
 ) -> None:
     """Show what a campaign saved, losers counted, and draw the ionic steps from both starts."""
     from definet_flows.analysis import counted_pairs, savings_table
+    from definet_flows.analysis.accounting import campaign_account
     from definet_flows.analysis.figures import plot_ionic_steps
     from definet_flows.analysis.savings import not_trained_on
     from definet_flows.records.savings import build_savings
@@ -43,7 +45,9 @@ def report(
 
     with open_store(directory, read_only=True) as store:
         campaign = _campaign(store, directory)
-        savings = build_savings(store, _model(campaign, directory))
+        model = _model(campaign, directory)
+        savings = build_savings(store, model)
+        account = campaign_account(campaign, store.relaxations(), list(store.predictions(model)), savings)
     thresholds = _thresholds(campaign)
     rows = savings_table(savings, thresholds)
     drawn = not_trained_on(savings) or savings
@@ -53,9 +57,11 @@ def report(
         panels, path, title=_title(campaign) + (", trained on all of these" if _all_trained_on(rows) else "")
     )
     if as_json:
-        show_json({"campaign": campaign.name, "figure": str(path), "rows": [asdict(row) for row in rows]})
+        content = {"campaign": campaign.name, "figure": str(path), "rows": [asdict(row) for row in rows]}
+        show_json(content | {"account": asdict(account)})
         return
     show_savings(rows, _title(campaign))
+    show_account(account)
     typer.echo(f"Figure: {path}")
 
 
@@ -80,6 +86,46 @@ def show_savings(rows: Sequence[SavingsRow], title: str) -> None:
     elif _all_trained_on(rows):
         typer.echo("The checkpoint was trained on all of these: this is not what it saves for other configurations.")
     typer.echo(f"Core-hours, predictions included: {last.core_hours_unrelaxed:.3f} → {last.core_hours_prerelaxed:.3f}")
+
+
+def show_account(account: CampaignAccount) -> None:
+    """Print what the campaign cost, and what it saved on its pairs and, extrapolated, as a whole."""
+    columns = ("engine", "start", "runs", "converged", "unconverged", "failed", "core-hours", "not told")
+    show_table(columns, [tuple(asdict(cost).values()) for cost in account.engines])
+    typer.echo(f"Predictions: {_predictions(account.predictions)}")
+    if account.measured is None:
+        typer.echo("Core-hours saved: not known, for no pair tells them.")
+        return
+    measured, whole = account.measured, account.extrapolated
+    typer.echo(f"Core-hours saved, measured on {measured.configurations} pairs: {_core_hours(measured)}")
+    if whole is not None and whole.configurations != measured.configurations:
+        typer.echo(
+            f"Core-hours saved, extrapolated from these pairs to all {whole.configurations} configurations: {_core_hours(whole)}"
+        )
+    remarks = {
+        "runs from the unrelaxed start that only measured this, in core-hours": account.measuring,
+        "pairs left out, because a run did not tell its core-hours": account.untold,
+        "pairs whose prediction is not charged, because its time is not known": account.uncharged,
+        "configurations in neither number, because the checkpoint was trained on them": account.trained_on,
+    }
+    for remark, number in remarks.items():
+        if number:
+            typer.echo(f"  {remark}: {number:.4g}")
+
+
+def _predictions(paid: PredictionCost) -> str:
+    from definet_flows.records.savings import CORES_PER_GPU
+
+    if paid.untold == paid.predictions:
+        return f"{paid.predictions}, of unknown time"
+    gpu = f", with {paid.gpu_hours:.3g} GPU-hours counted as {CORES_PER_GPU} each" if paid.gpu_hours else ""
+    untold = f", {paid.untold} of unknown time" if paid.untold else ""
+    return f"{paid.predictions} in {paid.wall_seconds:.3g} s, {paid.core_hours:.3g} core-hours{gpu}{untold}"
+
+
+def _core_hours(saved: SavedCoreHours) -> str:
+    interval = "" if saved.interval is None else f", 95 % interval [{saved.interval[0]:.4g}, {saved.interval[1]:.4g}]"
+    return f"{saved.core_hours:.4g}{interval}"
 
 
 def _all_trained_on(rows: Sequence[SavingsRow]) -> bool:
@@ -141,6 +187,14 @@ def _thresholds(campaign: CampaignRecord) -> dict[Threshold, float]:
     from definet_flows.analysis.savings import Threshold
     from definet_flows.records.savings import COARSE_FORCE
 
-    engine = float(campaign.physics.get("force_threshold", 0.01))
+    engine = _force_threshold(campaign.physics)
     coarse = {Threshold.COARSE: COARSE_FORCE} if engine < COARSE_FORCE else {}
     return {**coarse, Threshold.ENGINE: engine}
+
+
+def _force_threshold(physics: dict[str, Any]) -> float:
+    """Largest force in eV/Å at which the engine stops, also where VASP's settings say it."""
+    energy_or_force = physics.get("incar", {}).get("EDIFFG")
+    if energy_or_force is not None and energy_or_force < 0:
+        return -float(energy_or_force)
+    return float(physics.get("force_threshold", 0.01))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -29,6 +30,30 @@ CORES_PER_GPU = 32
 
 _BATCH = 200
 Pair = tuple[RelaxationRecord, RelaxationRecord | None, PredictionRecord]
+
+
+@dataclass(frozen=True)
+class Charge:
+    """What a prediction cost.
+
+    Parameters
+    ----------
+    core_hours
+        A GPU counted as `CORES_PER_GPU` cores.
+    gpu_hours
+        The GPU's own.
+    """
+
+    core_hours: float
+    gpu_hours: float
+
+
+def prediction_charge(prediction: PredictionRecord) -> Charge | None:
+    """What is charged against the saving of a prediction; None where nothing told its time."""
+    if prediction.seconds is None:
+        return None
+    hours = prediction.seconds / 3600
+    return Charge(hours * (prediction.cores + prediction.gpus * CORES_PER_GPU), hours * prediction.gpus)
 
 
 def steps_to(record: RelaxationRecord, threshold: float) -> int | None:
@@ -196,7 +221,8 @@ def _saved(
     lost = unrelaxed.state != "converged", other.state != "converged"
     steps = _difference(unrelaxed.ionic_steps, other.ionic_steps, *lost, fallback=fallback)
     core_hours = _difference(unrelaxed.core_hours, other.core_hours, *lost, fallback=fallback)
-    charge, gpu_hours = _charge(prediction)
+    paid = prediction_charge(prediction)
+    charge = None if paid is None else paid.core_hours
     states = {(False, False): "both_converged", (False, True): "prerelaxed_lost", (True, False): "unrelaxed_lost"}
     return {
         "pair_state": states.get(lost, "both_lost"),
@@ -204,17 +230,9 @@ def _saved(
         "steps_saved_fraction": steps / unrelaxed.ionic_steps if steps is not None and unrelaxed.ionic_steps else None,
         "core_hours_saved": core_hours,
         "prerelax_core_hours": charge,
-        "prerelax_gpu_hours": gpu_hours,
+        "prerelax_gpu_hours": None if paid is None else paid.gpu_hours,
         "net_core_hours_saved": None if core_hours is None or charge is None else core_hours - charge,
     }
-
-
-def _charge(prediction: PredictionRecord) -> tuple[float | None, float | None]:
-    """Core-hours and GPU-hours of a prediction; None where nothing told its time."""
-    if prediction.seconds is None:
-        return None, None
-    hours = prediction.seconds / 3600
-    return hours * (prediction.cores + prediction.gpus * CORES_PER_GPU), hours * prediction.gpus
 
 
 def _difference(

@@ -138,3 +138,10 @@ def test_the_report_as_json_has_the_numbers_behind_it(invoke, directory, tmp_pat
     coarse = {row["clusters"]: row for row in content["rows"] if row["threshold"] == 0.05}
     assert (coarse["all"]["median_unrelaxed"], coarse["all"]["median_prerelaxed"]) == (3, 2)
     assert (tmp_path / "figure.png").exists()
+    account = content["account"]
+    assert [(cost["start"], cost["runs"]) for cost in account["engines"]] == [("unrelaxed", 4), ("prerelaxed", 3)]
+    charged = 4 * 0.01 / 3600
+    assert account["predictions"]["core_hours"] == pytest.approx(charged)
+    # Losers and refusals included: two runs took nothing off, one was lost, one was refused.
+    assert account["measured"]["core_hours"] == pytest.approx(-0.001 - charged)
+    assert account["extrapolated"]["configurations"] == 4
