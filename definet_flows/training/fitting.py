@@ -110,7 +110,7 @@ def fit_checkpoint(
         failure = _fit(config, module, pool, split, folder, state, on_epoch)
         warning = f"{failure}." if failure else None
         save_checkpoint(out, module.model, model_card(config, pool, split, {}, start, warning))
-        metrics = _held_out_metrics(load_checkpoint(out), pool, split, start)
+        metrics = _held_out_metrics(load_checkpoint(out), pool, split, start, config.device)
         save_checkpoint(out, module.model, model_card(config, pool, split, metrics, start, warning))
     if failure:
         raise LossNotFinite(f"{failure}; the best epoch before is kept as the checkpoint {out}. Lower learning_rate.")
@@ -192,7 +192,7 @@ def _batches(pool: LabelPool, config: TrainingConfig) -> list[Batch]:
 
 
 def _held_out_metrics(
-    checkpoint: Checkpoint, pool: LabelPool, split: Split, start: Checkpoint | None
+    checkpoint: Checkpoint, pool: LabelPool, split: Split, start: Checkpoint | None, device: str
 ) -> dict[str, float]:
     """Errors on the test share (validation share without one), less what the checkpoint it started from has seen."""
     held_out = [
@@ -205,5 +205,5 @@ def _held_out_metrics(
             "Every held-out label was seen by %s already; the card has no metrics.", start and start.card.name
         )
         return {}
-    figures = evaluate_pool(checkpoint, pool.subset(held_out))
+    figures = evaluate_pool(checkpoint, pool.subset(held_out), device)
     return {f"{who}_{name}": value for who, errors in figures.items() for name, value in errors.items()}
