@@ -47,6 +47,9 @@ _DEFAULTS: dict[str, Any] = {
 }
 """What VASP does where INCAR is silent, for every setting that is compared besides the cutoff, EDIFFG and GGA."""
 
+_MUST_BE_TOLD = ("ENCUT", "GGA", "IBRION")
+"""Settings whose default lies in the POTCAR or in other settings."""
+
 _FULL = {
     "PREC": {"a": "accurate", "n": "normal", "h": "high", "m": "medium", "l": "low", "s": "single"},
     "LREAL": {"a": "auto", "o": "on"},
@@ -92,6 +95,32 @@ def physics_of(run: AttemptFigures) -> dict[str, Any]:
     dict
         ``incar``, ``kpoints``, ``potcars`` and ``lattice``; None where no file tells.
     """
+    lattice = None if run.initial is None else np.round(run.initial.lattice, 3) + 0.0
+    return {
+        "incar": _compared_settings(run),
+        "kpoints": run.kpoints,
+        "potcars": dict(sorted(run.potcars.items())) or None,
+        "lattice": None if lattice is None else lattice.tolist(),
+    }
+
+
+def untold(physics: Mapping[str, Any]) -> list[str]:
+    """What no file tells of `physics_of`: such a run is the equal of no other.
+
+    Parameters
+    ----------
+    physics
+        What `physics_of` returned.
+    """
+    incar = physics["incar"] or {}
+    whole = [name for name, setting in physics.items() if setting is None]
+    return whole + [name for name in _MUST_BE_TOLD if name in incar and incar[name] is None]
+
+
+def _compared_settings(run: AttemptFigures) -> dict[str, Any] | None:
+    """Settings with VASP's defaults; None without an INCAR, which relies on no default alone."""
+    if not run.incar:
+        return None
     incar = {name: _normal(name, run.incar.get(name, default)) for name, default in _DEFAULTS.items()}
     incar["ENCUT"] = _normal("ENCUT", _cutoff(run))
     incar["EDIFFG"] = _normal("EDIFFG", force_or_energy_limit(run))
@@ -99,13 +128,7 @@ def physics_of(run: AttemptFigures) -> dict[str, Any]:
     incar["IBRION"] = _normal("IBRION", run.setting("IBRION"))
     if not incar["LDIPOL"]:
         incar["IDIPOL"] = 0
-    lattice = None if run.initial is None else np.round(run.initial.lattice, 3) + 0.0
-    return {
-        "incar": dict(sorted(incar.items())),
-        "kpoints": run.kpoints,
-        "potcars": dict(sorted(run.potcars.items())) or None,
-        "lattice": None if lattice is None else lattice.tolist(),
-    }
+    return dict(sorted(incar.items()))
 
 
 def force_or_energy_limit(run: AttemptFigures) -> float:
@@ -118,7 +141,9 @@ def force_or_energy_limit(run: AttemptFigures) -> float:
 
 def functional_of(run: AttemptFigures) -> str | None:
     """Name of exchange and correlation, such as ``PBE``, ``r2SCAN`` or ``HSE06+D3``; None where no file tells."""
-    incar = physics_of(run)["incar"]
+    incar = _compared_settings(run)
+    if incar is None:
+        return None
     base = _FUNCTIONALS.get(incar["GGA"], incar["GGA"])
     if incar["METAGGA"]:
         base = {"R2SCAN": "r2SCAN"}.get(incar["METAGGA"].upper(), incar["METAGGA"].upper())

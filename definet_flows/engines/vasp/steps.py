@@ -117,11 +117,12 @@ class FileReport:
 
 
 def largest_force(forces: FloatArray, movable: npt.NDArray[np.bool_] | None = None) -> float | None:
-    """Largest force on an atom, eV/Å; components that are held fixed do not count; None without atoms."""
+    """Largest force on an atom, eV/Å; components that are held fixed do not count; None where a force is no number."""
     if not forces.size:
         return None
     acting = forces if movable is None or movable.shape != forces.shape else np.where(movable, forces, 0.0)
-    return float(np.linalg.norm(acting, axis=1).max())
+    largest = float(np.linalg.norm(acting, axis=1).max())
+    return largest if np.isfinite(largest) else None
 
 
 def kpoint_mesh(divisions: tuple[int, ...], shift: tuple[float, ...], *, monkhorst_pack: bool) -> dict[str, Any]:

@@ -210,6 +210,9 @@ def _with_partner(store: RecordStore, adopted: Adopted, record: RelaxationRecord
     candidates = list(store.relaxations(wanted))
     if not candidates:
         return replace(adopted, reason=f"no {other} run of this configuration")
+    missing = [one.engine.physics.get("not told") for one in (record, *candidates)]
+    if untold := next((note["settings"] for note in missing if note), None):
+        return replace(adopted, reason=f"no file tells {', '.join(untold)} of it or of its {other} run")
     near = min((list(_differences(record, one)) for one in candidates), key=len)
     return replace(adopted, reason=f"its {other} run differs in {', '.join(near) or 'its origin'}")
 

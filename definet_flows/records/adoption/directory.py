@@ -17,7 +17,7 @@ from definet_flows.defects.host import FloatArray, content_hash
 from definet_flows.defects.matching import StructureMatch, match_structure
 from definet_flows.defects.pairing import to_host_frame
 from definet_flows.engines.vasp.outputs import VaspRun, read_run, relaxation_of
-from definet_flows.engines.vasp.physics import charge_of, physics_of
+from definet_flows.engines.vasp.physics import charge_of, physics_of, untold
 from definet_flows.engines.vasp.steps import Frame
 from definet_flows.errors import InputError
 from definet_flows.records.adoption.origin import StartOrigin
@@ -113,12 +113,19 @@ def read_adopted(directory: Path, host: Host, origin: StartOrigin, tolerance: fl
     if displacement > tolerance:
         prediction = _start_record(placement.configuration, start, displacement, origin, campaign)
     relaxation = relaxation_of(run, placement.positions)
-    cores = {"cores": relaxation.cores, "settings": _plain(run.first.incar)}
-    engine = AdoptedEngine(physics_of(run.first), cores)
+    execution = {"cores": relaxation.cores, "settings": _plain(run.first.incar)}
+    engine = AdoptedEngine(_physics(run), execution)
     charge = charge_of(run.first)
     record = record_from_relaxation(placement.configuration, relaxation, engine, campaign, prediction, charge)
     ends = [placement.positions(frame) for frame in (run.last.final, run.last.following) if frame is not None]
     return AdoptedRun(directory, record, prediction, displacement, start, ends)
+
+
+def _physics(run: VaspRun) -> dict[str, Any]:
+    """The settings; where some are not known, with what sets them apart from all others."""
+    physics = physics_of(run.first)
+    missing = untold(physics)
+    return physics | ({"not told": {"settings": missing, "of": str(run.directory)}} if missing else {})
 
 
 @dataclass(frozen=True)

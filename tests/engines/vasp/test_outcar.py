@@ -111,6 +111,12 @@ def test_an_unfinished_self_consistency_cycle_is_told_in_either_way():
     assert read_text(step(5, "---- aborting loop because EDIFF is reached ----\n")).steps[0].electronic_converged
 
 
+def test_a_force_of_stars_is_no_number():
+    table = "     0.00000      0.00000      0.00000         0.030415     *********     -0.460114\n"
+    text = f" POSITION    TOTAL-FORCE (eV/Angst)\n ------\n{table} ------\n{step(3)}"
+    assert read_text(text).steps[0].max_force is None
+
+
 def test_stars_are_no_number():
     text = "  energy  without entropy= ******** energy(sigma->0) = ********\n Elapsed time (sec):  ********\n"
     report = read_text(text)

@@ -4,7 +4,7 @@ import pytest
 
 from definet_flows.engines.vasp.attempts import AttemptFigures
 from definet_flows.engines.vasp.outputs import read_run
-from definet_flows.engines.vasp.physics import charge_of, functional_of, physics_of
+from definet_flows.engines.vasp.physics import charge_of, functional_of, physics_of, untold
 from definet_flows.errors import InputError
 from tests import vasp_runs
 
@@ -12,7 +12,7 @@ PBE = {"Mo": "PAW_PBE Mo_pv 04Feb2005", "S": "PAW_PBE S 06Sep2000"}
 
 
 def figures(parameters=None, potcars=PBE, **incar):
-    return AttemptFigures(".", incar=incar, parameters=parameters or {}, potcars=potcars)
+    return AttemptFigures(".", incar={"NSW": 100} | incar, parameters=parameters or {}, potcars=potcars)
 
 
 def test_the_files_tell_the_same_whichever_are_left(run_copy, finished):
@@ -117,6 +117,12 @@ def test_functionals_by_name(incar, name):
 def test_a_functional_that_nothing_tells_has_no_name():
     assert functional_of(figures(potcars={})) is None
     assert functional_of(figures(potcars={"Mo": "PAW Mo 02Feb2006"})) == "LDA"
+
+
+def test_what_nothing_tells_is_named():
+    assert untold(physics_of(AttemptFigures("."))) == ["incar", "kpoints", "potcars", "lattice"]
+    assert untold(physics_of(figures(potcars={}))) == ["kpoints", "potcars", "lattice", "ENCUT", "GGA", "IBRION"]
+    assert "ENCUT" not in untold(physics_of(figures({"ENMAX": 280.0})))
 
 
 def test_charge_is_what_the_neutral_cell_has_more_than_the_run():

@@ -140,6 +140,20 @@ def test_other_settings_are_not_paired_and_named(adopt, host, tmp_path):
     assert found["predicted"].reason == "its unrelaxed run differs in ENCUT (520.0, 500.0)"
 
 
+def test_settings_that_nothing_tells_are_not_taken_for_equal(adopt, runs, tmp_path):
+    for name in ("plain", "predicted"):
+        folder = vasp_runs.copied(runs / "complex" / name, tmp_path / name)
+        for file in ("vasprun.xml", "INCAR"):
+            (folder / file).unlink()
+    found = adopt(tmp_path)
+    assert [one.record.state for one in found] == ["converged", "converged"]
+    assert not any(one.paired for one in found)
+    assert {one.reason for one in found} == {
+        "no file tells incar of it or of its prerelaxed run",
+        "no file tells incar of it or of its unrelaxed run",
+    }
+
+
 def test_a_run_without_its_other_start_says_so(adopt, host, tmp_path):
     vasp_runs.relaxed(tmp_path / "plain", given(host, {9: "Vac"}))
     (found,) = adopt(tmp_path)
