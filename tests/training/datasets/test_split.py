@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from definet_flows.defects import low_density_recipes
@@ -49,6 +49,7 @@ def shares(split):
     return {share: getattr(split, share) for share in SHARES}
 
 
+@settings(max_examples=40)
 @given(
     st.sets(st.integers(0, len(EVERYTHING) - 1), min_size=60, max_size=300),
     st.integers(0, 1000),
