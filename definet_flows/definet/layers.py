@@ -8,7 +8,7 @@ doi 10.1038/s41524-025-01728-w.
 from __future__ import annotations
 
 from math import sqrt
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -95,7 +95,11 @@ class GlobalScalar(nn.Module):
 
     def distribute(self, x: Tensor, x_global: Tensor) -> Tensor:
         """Return x [B, N, F] after it has read the global scalar [B, 1, F]."""
-        update: Tensor = self.mlp_node(torch.cat([x, x_global.expand_as(x)], dim=-1))
+        # One linear map of the two concatenated, without concatenating: its second part is the same for all sites.
+        first = cast("nn.Linear", self.mlp_node[0])
+        own, shared = first.weight.split(x.shape[-1], dim=1)
+        hidden = functional.linear(x, own) + functional.linear(x_global, shared, first.bias)
+        update: Tensor = cast("nn.Sequential", self.mlp_node[1:])(hidden)
         return update + x
 
     def aggregate(self, x: Tensor, x_global: Tensor, occupied: Tensor | None = None) -> Tensor:

@@ -161,17 +161,20 @@ void pulls(int64_t batch, int64_t n_sites, int64_t n_edges, const int32_t *first
 }
 
 // Vector activation [n_rows, 3, features]: the channel's vector where it agrees with the consensus [n_rows, 3], else their mean.
-void activate(int64_t n_rows, const float *channels, const float *consensus, int64_t features, float *out) {
+// It is added to `base`, which has the same shape, or is null for zero.
+void activate(int64_t n_rows, const float *channels, const float *consensus, const float *base, int64_t features, float *out) {
     const int64_t F = features;
+    const Lanes nothing = {};
     for (int64_t row = 0; row < n_rows; ++row) {
         const float *w = channels + 3 * F * row, *g = consensus + 3 * row;
         for (int64_t f = 0; f < F; f += kLanes) {
             const Lanes x = load(w + f), y = load(w + F + f), z = load(w + 2 * F + f);
             const auto keep = x * g[0] + y * g[1] + z * g[2] >= 0.0f;
             float *o = out + 3 * F * row + f;
-            store(o, keep ? x : (x + g[0]) * 0.5f);
-            store(o + F, keep ? y : (y + g[1]) * 0.5f);
-            store(o + 2 * F, keep ? z : (z + g[2]) * 0.5f);
+            const float *v = base ? base + 3 * F * row + f : nullptr;
+            store(o, (v ? load(v) : nothing) + (keep ? x : (x + g[0]) * 0.5f));
+            store(o + F, (v ? load(v + F) : nothing) + (keep ? y : (y + g[1]) * 0.5f));
+            store(o + 2 * F, (v ? load(v + 2 * F) : nothing) + (keep ? z : (z + g[2]) * 0.5f));
         }
     }
 }

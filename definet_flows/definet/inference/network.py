@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from definet_flows.definet.layers import CoordinateUpdate, GlobalScalar, GlobalVector, MessagePassing, SelfUpdate
     from definet_flows.definet.network import DefiNet
 
-_AT_ONCE = 2**15  # channels of all sites at a time: few enough for the cache, enough to outweigh what a call costs
+_AT_ONCE = 2**16  # channels of all sites at a time: few enough for the cache, enough to outweigh what a call costs
 _BLOCK = 2**16  # floats per block of edges: the input and output of its product stay in a core's cache
 
 
@@ -111,6 +111,12 @@ class FastNetwork:
         with torch.inference_mode():
             self._messages = [message_table(network, layer) for layer in self._layers]
             self._coordinates = [coordinate_table(network, layer) for layer in self._moves]
+            # The vectors' own part of distribution and the residual it is added to are one product.
+            self._spread = []
+            if network.config.global_node:
+                vectors = cast("list[GlobalVector]", list(network.virtual_vector_layers))
+                ones = torch.eye(network.config.features)
+                self._spread = [layer.mlp_node.weight + ones for layer in vectors]
             self._at_rest = self._geometry(torch.zeros(1, self.n_sites, 3), stride=0)
             self._pristine = self._pristine_state()
 
@@ -206,11 +212,11 @@ class FastNetwork:
         """Return x and v of the sites in scope after messages and self-update; ``h`` [..., 3F] is what is sent."""
         layer = self._layers[n]
         dx, dv = self._message_sums(n, h, v, scope, geometry)
-        dv = self._activated(layer.vec_activation, dv.view(*x.shape[:-1], 3, -1))
-        x, v = (x + dx.view_as(x)) / sqrt(2), dv if v is None else v + dv
+        v = self._added(v, dv.view(*x.shape[:-1], 3, -1), layer.vec_activation)
+        x = (x + dx.view_as(x)) / sqrt(2)
         update = cast("SelfUpdate", self.network.message_update_layers[n])
         dx, dv = update.mix(x, v)
-        return (x + dx) / sqrt(2), v + self._activated(update.vec_activation, dv)
+        return (x + dx) / sqrt(2), self._added(v, dv, update.vec_activation)
 
     def _message_sums(
         self, n: int, h: Tensor, v: Tensor | None, scope: Scope, geometry: Geometry
@@ -258,13 +264,13 @@ class FastNetwork:
         self.kernels("pulls", *shape, self.edges.first, along, geometry.unit, geometry.stride, sums)
         return sums
 
-    def _activated(self, activation: nn.Module, v: Tensor) -> Tensor:
-        """Return what a layer's vector activation makes of v [..., 3, F]."""
+    def _added(self, v: Tensor | None, dv: Tensor, activation: nn.Module) -> Tensor:
+        """Return v plus what a layer's vector activation makes of dv, both [..., 3, F]; v None is zero."""
         if not isinstance(activation, VectorActivation):
-            return v
-        channels, consensus = activation.lin_vec(v).float(), activation.lin_gvec(v).float()
-        out = torch.empty_like(channels)
-        self.kernels("activate", v.shape[:-2].numel(), channels, consensus, v.shape[-1], out)
+            return dv if v is None else v + dv
+        channels, consensus = activation.lin_vec(dv).float(), activation.lin_gvec(dv).float()
+        out, base = torch.empty_like(channels), None if v is None else v.float().contiguous()
+        self.kernels("activate", dv.shape[:-2].numel(), channels, consensus, base, dv.shape[-1], out)
         return out
 
     def _initial_global(self) -> tuple[Tensor | None, Tensor | None]:
@@ -280,7 +286,8 @@ class FastNetwork:
             return x, v
         x = cast("GlobalScalar", self.network.virtual_scalar_layers[n]).distribute(x, x_global)
         if v is not None:
-            v = cast("GlobalVector", self.network.virtual_vector_layers[n]).distribute(v, v_global)
+            spread = cast("GlobalVector", self.network.virtual_vector_layers[n]).mlp_node
+            v = functional.linear(v, self._spread[n]) + spread(v_global)
         return x, v
 
     def _aggregate(
