@@ -178,3 +178,30 @@ def test_no_command_no_potcar_no_package(engine, pair, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "definet_flows.engines.vasp.running", None)
     with pytest.raises(InputError, match=r"pip install 'definet-flows\[vasp\]'"):
         engine().relax(pair)
+
+
+def test_of_several_moments_the_lowest_in_energy_is_relaxed_and_all_are_paid_for(engine, pair):
+    only = engine().relax(pair)
+    rules = [{"where": "moments-high_spin", "do": "exit", "after": 0}]
+    outcome = engine(rules, moments=("high_spin", "flipped"), max_errors=1).relax(pair)
+    assert (outcome.converged, outcome.ionic_steps) == (True, only.ionic_steps)
+    failed, flipped = outcome.details.single_points
+    assert (failed.name, failed.energy, flipped.name) == ("moments high_spin", None, "moments flipped")
+    assert "Validation failed" in failed.error
+    assert flipped.energy == pytest.approx(outcome.details.energy_history[0], abs=1e-6)
+    assert outcome.wall_seconds > flipped.wall_seconds
+    with gzip.open(folder_of(outcome) / "INCAR.gz", "rt") as file:
+        assert "-0.6" in file.read()
+
+
+def test_a_single_point_follows_a_converged_relaxation_only(engine, pair):
+    level = {"functional": "HSE06", "user_incar_settings": {"NELM": 100}}
+    outcome = engine(single_point=level).relax(pair)
+    (hybrid,) = outcome.details.single_points
+    assert (hybrid.name, hybrid.error) == ("HSE06", None)
+    assert hybrid.energy == pytest.approx(outcome.energy, abs=1e-6)
+    with gzip.open(folder_of(outcome) / "single-point" / "INCAR.gz", "rt") as file:
+        assert {"LHFCALC = True", "NELM = 100", "NSW = 0"} <= set(file.read().splitlines())
+    assert engine([{"do": "exit"}], single_point=level).relax(pair) == outcome
+    unconverged = engine([{"do": "diverge"}], single_point=level, max_steps=3).relax(pair)
+    assert unconverged.details.single_points == []

@@ -1,0 +1,97 @@
+"""A campaign on the VASP engine, through real custodian processes of which a third go wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from definet_flows.flows import load_campaign
+from definet_flows.launch.local import run_campaign
+from definet_flows.records import open_store
+from tests.vasp_standin.potcars import write_potcars
+
+COMMAND = f"{sys.executable} {Path(__file__).resolve().parents[1] / 'vasp_standin'}"
+RECIPES = ["V_Cu", "Al_Cu", "V_Cu+V_Cu", "V_Cu+Al_Cu", "Al_Cu+Al_Cu", "V_Cu+Al_Cu+Al_Cu", "V_Cu+Ni_Cu"]
+
+# By the first digit of the configuration's id, which is as good as drawn by lot, and the start.
+RULES = {
+    "_Cu-[01].{7}-unrelaxed": {"do": "print", "text": "ZBRENT: fatal error in bracketing", "after": 1, "times": 1},
+    "_Cu-[23].{7}-prerelaxed": {"do": "print", "text": "Error EDDDAV: Call to ZHEGV failed.", "after": 1},
+    "_Cu-[45].{7}-unrelaxed": {"do": "signal", "after": 2},
+    "_Cu-[67].{7}-prerelaxed": {"do": "truncate"},
+    "_Cu-[89].{7}-unrelaxed": {"do": "diverge"},
+    "_Cu-[a].{7}-prerelaxed": {"do": "hang", "after": 1, "times": 1},
+    "_Cu-[b].{7}-unrelaxed": {"do": "disk full"},
+}
+LOST = {"[23].*-pre": "Max errors", "[45].*-unr": "Validation failed", "[67].*-pre": "Validation failed"}
+LOST |= {"[89].*-unr": "the largest force was", "b.*-unr": "No space left"}
+
+
+@pytest.fixture
+def campaign_file(copper, tmp_path, monkeypatch):
+    potcars = write_potcars(tmp_path / "potcars", ["Cu_pv", "Al", "Ni_pv"])
+    monkeypatch.setenv("PMG_VASP_PSP_DIR", str(potcars))
+    rules = tmp_path / "rules.json"
+    rules.write_text(json.dumps([{"where": where, **rule} for where, rule in RULES.items()]))
+    monkeypatch.setenv("VASP_STANDIN", str(rules))
+    engine = (
+        f"{{name: vasp, vasp_cmd: '{COMMAND}', kpoints: [2, 2, 2], max_steps: 40, max_errors: 2, "
+        "poll_seconds: 0.1, monitor_seconds: 0.3, frozen_seconds: 3}"
+    )
+    configurations = f"{{recipes: {json.dumps(RECIPES)}, select: {{count: 20, seed: 1, stratify: label}}}}"
+    return copper.write_campaign(tmp_path / "campaign", engine=engine, configurations=configurations)
+
+
+def expected_loss(record):
+    where = f"{record.configuration_id}-{record.start}"
+    return next((why for pattern, why in LOST.items() if re.match(pattern, where)), None)
+
+
+@pytest.mark.slow
+def test_every_configuration_ends_in_one_record_per_start(campaign_file, tmp_path, monkeypatch):
+    campaign = load_campaign(campaign_file)
+    summary = run_campaign(campaign, tmp_path / "run", workers=2)
+    with open_store(tmp_path / "run", read_only=True) as store:
+        records, savings = list(store.relaxations()), list(store.savings())
+        predictions = {one.configuration_id: one for one in store.predictions()}
+    defects = [record for record in records if record.kind == "defect"]
+    starts = Counter((record.configuration_id, record.start) for record in defects)
+    assert summary.n_configurations == 20
+    assert set(starts.values()) == {1}
+    refused = {identity for identity, one in predictions.items() if not one.passed}
+    assert refused
+    assert starts.keys() == {(one, "unrelaxed") for one in predictions} | {
+        (one, "prerelaxed") for one in predictions if one not in refused
+    }
+
+    for record in records:
+        why = expected_loss(record) if record.kind == "defect" else None
+        assert (record.state == "converged") == (why is None), record.reason
+        assert record.reason is None or why in record.reason
+        assert record.core_hours > 0
+        assert (record.ionic_steps or 0) > 0
+        assert Path(record.details.directory).is_relative_to(tmp_path / "run" / "vasp")
+    states = Counter(record.state for record in defects)
+    assert min(states["converged"], states["failed"], states["unconverged"]) > 0
+    corrected = [record for record in records if record.state == "converged" and record.details.corrections]
+    assert {one.details.corrections[0].handler for one in corrected} >= {"SafeErrorHandler", "FrozenJobErrorHandler"}
+
+    assert len(savings) == 20
+    lost = [one for one in savings if one.pair_state == "prerelaxed_lost"]
+    assert lost
+    assert all(one.steps_saved == -one.prerelaxed.ionic_steps for one in lost)
+
+    monkeypatch.delenv("VASP_STANDIN")
+    again = run_campaign(campaign, tmp_path / "run", workers=2, retry_failed=True)
+    assert again.n_run == states["failed"]
+    with open_store(tmp_path / "run", read_only=True) as store:
+        resumed = {one.key: one for one in store.relaxations()}
+    for record in (record for record in defects if record.state == "failed"):
+        assert resumed[record.key].state == "converged"
+        assert resumed[record.key].ionic_steps > record.ionic_steps
+        assert resumed[record.key].core_hours > record.core_hours
