@@ -20,6 +20,27 @@ TOLERANCE = 0.01
 
 COLUMNS = ("directory", "configuration", "start", "state", "steps", "core-hours", "record", "pair", "reason")
 
+Runs = Annotated[list[Path], typer.Argument(metavar="DIR...", help="Run directories, or folders with such.")]
+Store = Annotated[
+    Path, typer.Option("--dir", "--store", metavar="DIR", help="Campaign directory whose store takes the records.")
+]
+OptionalHost = Annotated[
+    str | None, typer.Option("--host", help="The pristine host: a preset, or a structure file with the unit cell.")
+]
+CampaignFile = Annotated[
+    str | None, typer.Option("--campaign", metavar="CAMPAIGN", help="Take host and checkpoint from this file.")
+]
+CheckpointName = Annotated[
+    str | None, typer.Option("--checkpoint", help="Checkpoint whose predictions the prerelaxed runs started from.")
+]
+Origin = Annotated[
+    str | None, typer.Option("--origin", metavar="NAME", help="What else they started from, where that is known.")
+]
+Tolerance = Annotated[
+    float, typer.Option(metavar="Å", min=0.0, help="A start this near to the pristine sites is the unrelaxed one.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
 records_app = typer.Typer(no_args_is_help=True, help="Take in results from elsewhere than a campaign.")
 
 
@@ -33,42 +54,28 @@ def register(app: typer.Typer) -> None:
 
 
 def from_vasp(
-    directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Run directories, or folders with such.")],
-    store: Annotated[
-        Path, typer.Option("--dir", "--store", metavar="DIR", help="Campaign directory whose store takes the records.")
-    ],
-    host_name: Annotated[
-        str | None, typer.Option("--host", help="The pristine host: a preset, or a structure file with the unit cell.")
-    ] = None,
-    campaign: Annotated[
-        str | None, typer.Option("--campaign", metavar="CAMPAIGN", help="Take host and checkpoint from this file.")
-    ] = None,
+    directories: Runs,
+    store: Store,
+    host_name: OptionalHost = None,
+    campaign: CampaignFile = None,
     supercell: Supercell = None,
     supercell_matrix: SupercellMatrix = None,
     vacuum: Vacuum = None,
     dimensionality: Dimensionality = None,
-    checkpoint: Annotated[
-        str | None, typer.Option("--checkpoint", help="Checkpoint whose predictions the prerelaxed runs started from.")
-    ] = None,
-    origin: Annotated[
-        str | None, typer.Option("--origin", metavar="NAME", help="What else they started from, where that is known.")
-    ] = None,
-    tolerance: Annotated[
-        float, typer.Option(metavar="Å", min=0.0, help="A start this near to the pristine sites is the unrelaxed one.")
-    ] = TOLERANCE,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    checkpoint: CheckpointName = None,
+    origin: Origin = None,
+    tolerance: Tolerance = TOLERANCE,
+    as_json: AsJson = False,
 ) -> None:
     """Adopt VASP runs that exist already, pair those from both starts, and say what could not be read."""
     missing = [str(path) for path in directories if not path.is_dir()]
     if missing:
         raise InputError(f"There is no directory {', '.join(missing)}; check the path.")
     host, predicted_by = _campaign(campaign)
+    if (host is None) == (host_name is None):
+        raise InputError("Say once which host the runs are of: --host MoS2 --supercell 8 8 1, or --campaign FILE.")
     if host is None:
-        if host_name is None:
-            raise InputError("Say which host the runs are of: --host MoS2 --supercell 8 8 1, or --campaign FILE.")
-        host = host_from_options(host_name, supercell, supercell_matrix, vacuum, dimensionality)
-    elif host_name is not None:
-        raise InputError("--host and --campaign both name a host; give one of them.")
+        host = host_from_options(str(host_name), supercell, supercell_matrix, vacuum, dimensionality)
     starts = _origin(checkpoint or (predicted_by if origin is None else None), origin)
     from definet_flows.records.adoption import adopt_directories
     from definet_flows.records.store import open_store

@@ -47,9 +47,9 @@ def test_the_same_as_json(invoke, runs, tmp_path):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ((), "Say which host the runs are of"),
+        ((), "Say once which host the runs are of"),
         ((*MOS2, "--checkpoint", "a", "--origin", "b"), "give one of them"),
-        ((*MOS2, "--campaign", "demo"), "give one of them"),
+        ((*MOS2, "--campaign", "demo"), "Say once which host the runs are of"),
         ((*MOS2, "--checkpoint", "no-such-model"), "no-such-model"),
     ],
 )
