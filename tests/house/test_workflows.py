@@ -15,7 +15,7 @@ FILES = sorted(workflows_directory().glob("*.yaml"))
 def test_a_campaign_is_named_after_its_file(path):
     campaign = load_campaign(path)
     assert campaign.name == path.stem
-    assert campaign.engine.name == "forcefield"
+    assert campaign.engine.name == ("vasp" if path.stem.startswith("vasp-") else "forcefield")
     assert campaign.engine.force_threshold == 0.01
 
 
