@@ -145,7 +145,9 @@ def test_without_matplotlib_there_is_no_curve_and_one_line(invoke, folder, given
 
 def test_an_interrupted_training_says_how_to_go_on_and_can_be_watched(command, folder, tmp_path):
     out, log = tmp_path / "toy", tmp_path / "toy" / "training" / "metrics.csv"
-    line = command("train", folder / "train.yaml", "-o", out, "--max-epochs", 100000)
+    endless = folder / "endless.yaml"
+    endless.write_text(TRAIN + "early_stop_patience: 1000000\n", encoding="utf-8")
+    line = command("train", endless, "-o", out, "--max-epochs", 1000000)
     with subprocess.Popen(line, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         while process.poll() is None and not (log.is_file() and log.read_text(encoding="utf-8").count("\n") > 3):
             time.sleep(0.05)
