@@ -114,14 +114,14 @@ class RunDirectory:
         Every start of VASP, in order; the last is the one whose end counts.
     original
         Inputs as they were before custodian changed them, by kind.
-    custodian_log
-        custodian.json; None where there is none.
+    custodian_logs
+        custodian.json of every launch, in order.
     """
 
     path: Path
     attempts: list[AttemptFiles]
     original: dict[str, RunFile]
-    custodian_log: RunFile | None
+    custodian_logs: list[RunFile]
 
 
 def is_run_directory(directory: Path) -> bool:
@@ -144,13 +144,15 @@ def read_directory(directory: Path) -> RunDirectory:
         tagged.setdefault(tag, {})[kind] = file
     original, here = tagged.pop(_INPUT_COPY, {}), tagged.pop("", {})
     suffixed = [AttemptFiles(tag, {**_inputs(here), **tagged[tag]}) for tag in sorted(tagged, key=_natural)]
-    earlier = _merged(_archived(directory), [*_in_folders(directory), *suffixed])
+    folders = _earlier_folders(directory)
+    in_folders = [_moved(one, folder) for folder in folders for one in folder.attempts]
+    earlier = _merged(_archived(directory), [*in_folders, *suffixed])
     attempts = [attempt for attempt in [*earlier, AttemptFiles(LAST, here)] if attempt.files.keys() & set(OUTPUTS)]
     if not attempts:
         raise InputError(f"VASP has written nothing in {directory}: no vasprun.xml, OUTCAR or OSZICAR.")
-    log = next(iter(sorted(directory.glob("custodian.json*"))), None)
-    custodian_log = None if log is None else RunFile(log, None, 0.0)
-    return RunDirectory(directory, _without_copies(attempts), original, custodian_log)
+    logs = [log for folder in folders for log in folder.custodian_logs]
+    logs += [RunFile(path, None, 0.0) for path in sorted(directory.glob("custodian.json*"))[:1]]
+    return RunDirectory(directory, _without_copies(attempts), original, logs)
 
 
 def _named_files(directory: Path) -> Iterator[tuple[str, str, RunFile]]:
@@ -208,17 +210,20 @@ def _in_archive(path: Path) -> AttemptFiles:
     return AttemptFiles(path.name, files)
 
 
-def _in_folders(directory: Path) -> list[AttemptFiles]:
-    """Starts in folders of their own, such as relax1 or launch-1, with whatever lies archived in them."""
+def _earlier_folders(directory: Path) -> list[RunDirectory]:
+    """Folders of earlier starts, such as relax1 or launch-1, with whatever lies archived in them."""
     folders = [path for path in directory.iterdir() if path.is_dir() and _EARLIER_FOLDER.fullmatch(path.name)]
-    attempts = []
-    for folder in sorted(folders, key=lambda path: _natural(path.name)):
-        if is_run_directory(folder):
-            inner = read_directory(folder).attempts
-            attempts += [
-                AttemptFiles(f"{folder.name}/{one.source}".removesuffix(f"/{LAST}"), one.files) for one in inner
-            ]
-    return attempts
+    return [read_directory(folder) for folder in sorted(folders, key=_by_number) if is_run_directory(folder)]
+
+
+def _by_number(path: Path) -> tuple[int, str]:
+    return _natural(path.name)
+
+
+def _moved(attempt: AttemptFiles, folder: RunDirectory) -> AttemptFiles:
+    """A start as seen from the directory above its own."""
+    name = folder.path.name
+    return AttemptFiles(name if attempt.source == LAST else f"{name}/{attempt.source}", attempt.files)
 
 
 def _merged(archived: Sequence[AttemptFiles], named: Sequence[AttemptFiles]) -> list[AttemptFiles]:

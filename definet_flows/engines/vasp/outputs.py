@@ -99,16 +99,18 @@ def read_run(directory: str | Path) -> VaspRun:
     if not attempts:
         raise InputError(f"{folder} holds no relaxation: VASP was not told to move atoms (NSW, IBRION).")
     caveats = {attempt.source: "left out, for it is no relaxation" for attempt in found if not attempt.relaxes}
-    return VaspRun(folder, attempts, read_corrections(sorted_files.custodian_log), caveats)
+    return VaspRun(folder, attempts, read_corrections(sorted_files.custodian_logs), caveats)
 
 
-def read_corrections(log: RunFile | None) -> list[Correction] | None:
-    """What custodian corrected, from its custodian.json; None where there is none that can be read."""
-    if log is None:
-        return None
+def read_corrections(logs: Sequence[RunFile]) -> list[Correction] | None:
+    """What custodian corrected over all its launches, from its custodian.json; None where none can be read."""
+    found = [corrections for log in logs if (corrections := _corrections(log)) is not None]
+    return [correction for corrections in found for correction in corrections] if found else None
+
+
+def _corrections(log: RunFile) -> list[Correction] | None:
     try:
-        jobs = json.loads(log.text())
-        return corrections_in(jobs)
+        return corrections_in(json.loads(log.text()))
     except (*DAMAGED, ValueError, TypeError, AttributeError):
         return None
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -209,6 +210,11 @@ def test_custodian_is_quoted(run_copy, figures):
     (found,) = figures(run_copy).details.corrections
     assert (found.handler, found.errors) == ("VaspErrorHandler", ["zbrent"])
     assert json.loads(found.actions) == correction["actions"]
+    earlier = run_copy / "launch-1"
+    shutil.copytree(run_copy, earlier, ignore=shutil.ignore_patterns("launch-1"))
+    vasp_runs.cut(earlier / "OUTCAR", 0.4)
+    assert len(figures(run_copy).details.corrections) == 2, "one of each launch"
+    shutil.rmtree(earlier)
     (run_copy / "custodian.json").write_text("[]")
     assert figures(run_copy).details.corrections == []
     (run_copy / "custodian.json").write_text("{")
