@@ -15,7 +15,7 @@ import torch
 from definet_flows.definet.checkpoint import Checkpoint, load_checkpoint
 from definet_flows.definet.graph import HostGraph
 from definet_flows.definet.guard import Guard, GuardSettings, GuardVerdict
-from definet_flows.definet.inference import Forward, ModuleForward, prepare
+from definet_flows.definet.inference import FastNetwork, Forward, ModuleForward, prepare
 from definet_flows.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 _CPU_BUDGET = 2**27  # bytes; larger batches are no faster on a CPU
 _GPU_SHARE = 0.4  # of the whole memory, not of what is free: the same batches, hence the same digits, in every run
 _LARGEST_BATCH = 512
+_FAST_BATCH = 32  # the fast route divides it as its cache likes
 _FEW = 8  # up to so many structures, preparing a host for fast inference takes longer than it saves
 
 
@@ -146,6 +147,8 @@ class Prerelaxer:
                 raise InputError("The configurations belong to several hosts; predict those of each host separately.")
             if self.fast and done <= _FEW < done + len(batch):
                 forward = prepare(self._model, graph, host, self.dtype)
+                if isinstance(forward, FastNetwork) and self.batch_size == "auto":
+                    size = _FAST_BATCH
             predictions, size = self._predict_batch(batch, forward, size)
             yield from predictions
             done += len(batch)

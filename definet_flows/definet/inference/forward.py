@@ -57,4 +57,4 @@ def prepare(network: DefiNet, graph: HostGraph, host: Host, dtype: torch.dtype) 
     if kernels is None:
         return ModuleForward(network, graph, dtype)
     numbers = torch.as_tensor(host.atomic_numbers, dtype=torch.int64)
-    return FastNetwork(network, graph, numbers, kernels, half=dtype == torch.bfloat16).displacements
+    return FastNetwork(network, graph, numbers, kernels, half=dtype == torch.bfloat16)

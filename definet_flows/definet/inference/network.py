@@ -17,7 +17,7 @@ Products on sites are done by the network's own modules.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
+from math import ceil, sqrt
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from definet_flows.definet.network import DefiNet
 
 _AT_ONCE = 2**16  # channels of all sites at a time: few enough for the cache, enough to outweigh what a call costs
-_BLOCK = 2**16  # floats per block of edges: the input and output of its product stay in a core's cache
+_BLOCK = 2**17  # floats per block of edges: the input and output of its product stay in a core's cache
 
 
 @dataclass(frozen=True)
@@ -128,10 +128,11 @@ class FastNetwork:
         return here and config.placeholders and config.features % LANES == 0
 
     @torch.inference_mode()
-    def displacements(self, atomic_numbers: Tensor, markers: Tensor) -> Tensor:
+    def __call__(self, atomic_numbers: Tensor, markers: Tensor) -> Tensor:
         """Return displacements [B, N, 3] Å of atomic numbers and markers, int64 [B, N], as many at a time as are fast."""
-        size = max(1, _AT_ONCE // (self.n_sites * self.network.config.features))
-        parts = zip(atomic_numbers.split(size), markers.split(size), strict=True)
+        n_parts = ceil(markers.numel() * self.network.config.features / _AT_ONCE)
+        n_parts = min(n_parts, len(markers))
+        parts = zip(atomic_numbers.tensor_split(n_parts), markers.tensor_split(n_parts), strict=True)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.half):
             return torch.cat([self._displacements(*part) for part in parts])
 

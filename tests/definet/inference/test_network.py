@@ -52,7 +52,7 @@ def fast(kernels):
         )
         route = FastNetwork(network, graph, torch.from_numpy(host.atomic_numbers).long(), kernels, **options)
         with torch.no_grad():
-            return route.displacements(numbers, markers), network.displacements(numbers, markers, graph)
+            return route(numbers, markers), network.displacements(numbers, markers, graph)
 
     return both
 
