@@ -60,3 +60,12 @@ def test_documents_survive_json(copper):
 def test_an_unknown_field_is_refused(model):
     with pytest.raises(ValidationError, match="Extra inputs"):
         model.model_validate({"steps": 3})
+
+
+def test_documents_written_before_there_were_details_are_read(copper):
+    content = copper.record(copper.configuration()).model_dump(mode="json")
+    prediction = copper.prediction(copper.configuration()).model_dump(mode="json")
+    assert content.pop("details") is None
+    assert prediction.pop("gpus") == 0
+    assert RelaxationRecord.model_validate(content).details is None
+    assert PredictionRecord.model_validate(prediction).gpus == 0

@@ -285,9 +285,13 @@ def _below(directory: Path, seen: set[Path]) -> Iterator[Path]:
     if real in seen:
         return
     seen.add(real)
-    folders = [path for path in sorted(directory.iterdir()) if path.is_dir()]
-    starts = [path for path in folders if _EARLIER_FOLDER.fullmatch(path.name) and is_run_directory(path)]
-    if is_run_directory(directory) or starts or any(map(_ARCHIVE.fullmatch, _names(directory))):
+    try:
+        folders = [path for path in sorted(directory.iterdir()) if path.is_dir()]
+        starts = [path for path in folders if _EARLIER_FOLDER.fullmatch(path.name) and is_run_directory(path)]
+        found = bool(starts) or is_run_directory(directory) or any(map(_ARCHIVE.fullmatch, _names(directory)))
+    except OSError:  # no permission, for example; whoever reads it meets the same error and can say so
+        folders, starts, found = [], [], True
+    if found:
         yield directory
         seen.update(path.resolve() for path in starts)
     for folder in folders:

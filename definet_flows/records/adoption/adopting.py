@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,8 @@ from definet_flows.records.documents import CampaignRecord, RelaxationRecord
 from definet_flows.records.keys import KEY_LENGTH
 from definet_flows.records.savings import build_savings
 from definet_flows.records.store import RecordStore
+
+logger = logging.getLogger(__name__)
 
 _SAME_START = 0.01
 """Å; a run whose atoms all start this near to where another ended goes on from it."""
@@ -107,6 +110,7 @@ def _read(
     read: list[AdoptedRun] = []
     outcomes: dict[Path, Adopted] = {}
     for directory in directories:
+        logger.info("reading %s", directory)
         try:
             read.append(read_adopted(directory, host, origin, tolerance, campaign))
         except (DefinetFlowsError, OSError) as error:
@@ -118,10 +122,13 @@ def _chosen(store: RecordStore, read: Sequence[AdoptedRun], outcomes: dict[Path,
     """The runs that become records; of the others `outcomes` says why not."""
     keys = [run.record.key for run in read]
     on_record = {one.key: one for one in store.relaxations({"key": {"$in": keys}}, positions=True)}
+    alike: dict[str, list[AdoptedRun]] = {}
+    for run in read:
+        alike.setdefault(run.record.configuration_id, []).append(run)
     taken: dict[str, AdoptedRun] = {}
     for run in read:
         earlier = on_record.get(run.record.key)
-        parent = _continued(run, read)
+        parent = _continued(run, alike[run.record.configuration_id])
         if parent is not None:
             reason = f"it starts where {parent} ended; put both into one folder as relax1 and relax2 to count both"
             outcomes[run.directory] = Adopted(run.directory, "left out", reason, run.record)
@@ -136,13 +143,11 @@ def _chosen(store: RecordStore, read: Sequence[AdoptedRun], outcomes: dict[Path,
 
 
 def _continued(run: AdoptedRun, others: Iterable[AdoptedRun]) -> Path | None:
-    """The run whose end is this one's start."""
+    """The run of the same configuration whose end is this one's start."""
     if run.prediction is None:
         return None
     for other in others:
-        if other is run or other.record.configuration_id != run.record.configuration_id:
-            continue
-        if any(np.abs(end - run.start).max() < _SAME_START for end in other.ends):
+        if other is not run and any(np.abs(end - run.start).max() < _SAME_START for end in other.ends):
             return other.directory
     return None
 

@@ -5,6 +5,7 @@ import lzma
 import os
 import shutil
 import tarfile
+from pathlib import Path
 
 import pytest
 
@@ -142,3 +143,19 @@ def test_a_run_of_which_only_archives_are_left_is_found(tmp_path):
     assert list(run_directories([tmp_path])) == [tmp_path]
     shutil.rmtree(tmp_path / "missing", ignore_errors=True)
     assert sources(tmp_path) == ["error.1.tar.gz"]
+
+
+def test_a_folder_that_may_not_be_read_is_left_to_the_reader_to_say_so(tmp_path, monkeypatch):
+    write(tmp_path / "mine", "OUTCAR")
+    (tmp_path / "theirs").mkdir()
+    listed = Path.iterdir
+
+    def guarded(path):
+        if path.name == "theirs":
+            raise PermissionError(13, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", guarded)
+    assert [path.name for path in run_directories([tmp_path])] == ["mine", "theirs"]
+    with pytest.raises(PermissionError):
+        read_directory(tmp_path / "theirs")
