@@ -76,7 +76,7 @@ class ForceFieldEngine(BaseModel):
         """Settings that change only where and how fast it runs."""
         return self.model_dump(mode="json", include=_EXECUTION)
 
-    def in_campaign(self, _directory: Path) -> Self:
+    def in_campaign(self, _directory: Path, _host: Host) -> Self:
         """The engine itself: it leaves no files."""
         return self
 

@@ -148,8 +148,8 @@ class Engine(EngineDescription, Protocol):
     def threads(self) -> int:
         """Threads that numerical libraries may use in the process that runs `relax`, and in what it starts."""
 
-    def in_campaign(self, directory: Path, /) -> Self:
-        """The engine as a campaign in a directory uses it."""
+    def in_campaign(self, directory: Path, host: Host, /) -> Self:
+        """The engine as a campaign in a directory, on a host, uses it."""
 
     def relaxed_host(self, host: Host) -> Host:
         """The host with the pristine positions this engine prefers, recorded as its reference."""

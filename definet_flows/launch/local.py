@@ -75,7 +75,7 @@ def run_campaign(
         raise InputError(f"{workers} workers cannot run anything; give 1 or more.")
     began = time.monotonic()
     host = campaign.host.host()
-    engine = campaign.engine.in_campaign(Path(directory).resolve())
+    engine = campaign.engine.in_campaign(Path(directory).resolve(), host)
     count = workers or max(1, physical_cores() // engine.cores)
     with open_store(directory) as store, _interruptible(store, directory):
         known = check_same_campaign(store, campaign, host)

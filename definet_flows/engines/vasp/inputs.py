@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,11 +21,6 @@ from definet_flows.engines.relaxation import FloatArray
 from definet_flows.engines.vasp.incar import EXECUTION, dipole_incar, run_incar
 from definet_flows.engines.vasp.settings import SinglePoint, VaspEngine
 from definet_flows.errors import InputError
-
-logger = logging.getLogger(__name__)
-
-COARSEST_SPACING = 0.5
-"""Å⁻¹ (2π included), the coarsest k-point spacing that is let pass without a warning: VASP's own default of KSPACING."""
 
 POTCARS: dict[str, str] = dict(MPScanRelaxSet.CONFIG["POTCAR"])
 """POTCAR by element, the Materials Project's choice among the PBE sets."""
@@ -152,35 +146,6 @@ def check_potcars(engine: VaspEngine, configuration: DefectConfiguration) -> Non
     """
     for element in dict.fromkeys(configuration.species[site] for site in poscar_order(configuration)):
         _check_potcar(element, (POTCARS | engine.potcars).get(element, element), engine.potcar_functional)
-
-
-def kpoint_warning(engine: VaspEngine, host: Host) -> str | None:
-    """What to do where the k-point grid is too coarse for the supercell, else None."""
-    reciprocal = np.linalg.norm(2 * np.pi * np.linalg.inv(host.lattice), axis=0)  # [3] Å⁻¹
-    periodic = 2 if host.dimensionality == 2 else 3
-    spacing = reciprocal[:periodic] / np.array(engine.kpoints[:periodic])
-    if spacing.max() <= COARSEST_SPACING:
-        return None
-    grid = [int(n) for n in np.ceil(reciprocal[:periodic] / COARSEST_SPACING)] + [1] * (3 - periodic)
-    return (
-        f"The {host.name} supercell is small for {_grid_name(engine.kpoints)}: the k-point spacing is {spacing.max():.2f} Å⁻¹, "
-        f"above {COARSEST_SPACING} Å⁻¹; take a larger supercell, or kpoints: {grid}."
-    )
-
-
-def warn_of_kpoints(engine: VaspEngine, host: Host) -> None:
-    """Log `kpoint_warning` once per process."""
-    _warn_once(kpoint_warning(engine, host))
-
-
-@lru_cache(maxsize=64)
-def _warn_once(warning: str | None) -> None:
-    if warning:
-        logger.warning(warning)
-
-
-def _grid_name(grid: tuple[int, int, int]) -> str:
-    return "the Γ point alone" if grid == (1, 1, 1) else f"{'×'.join(map(str, grid))} k-points"
 
 
 def _of_this_run(engine: VaspEngine, host: Host, charge: int) -> dict[str, Any]:

@@ -23,7 +23,6 @@ from definet_flows.engines.vasp.inputs import (
     check_potcars,
     poscar_order,
     relaxation_inputs,
-    warn_of_kpoints,
 )
 from definet_flows.engines.vasp.outputs import host_positions, read_run, relaxation_of
 from definet_flows.engines.vasp.settings import VaspEngine
@@ -71,7 +70,6 @@ def relax(engine: VaspEngine, configuration: DefectConfiguration, start: FloatAr
     WalltimeError
         If the wall time ends first.
     """
-    warn_of_kpoints(engine, configuration.host)
     folder = RunFolder.of(engine, configuration, start, origin)
     if not folder.state.get("ended"):
         check_command(engine)

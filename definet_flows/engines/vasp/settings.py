@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -15,7 +16,10 @@ from definet_flows.defects.symmetry import symmetrised
 from definet_flows.engines.moments import Scheme
 from definet_flows.engines.relaxation import FloatArray, Relaxation
 from definet_flows.engines.vasp.incar import EXECUTION, checked_settings, departures, relaxation_incar
+from definet_flows.engines.vasp.kpoints import kpoint_warning
 from definet_flows.errors import DefinetFlowsError, InputError
+
+logger = logging.getLogger(__name__)
 
 _EXECUTION = {
     "vasp_cmd",
@@ -128,14 +132,18 @@ class VaspEngine(BaseModel):
         chosen = {key: value for key, value in self.user_incar_settings.items() if key in EXECUTION}
         return self.model_dump(mode="json", include=_EXECUTION) | {"incar": chosen}
 
-    def in_campaign(self, directory: Path) -> Self:
+    def in_campaign(self, directory: Path, host: Host) -> Self:
         """The engine as a campaign uses it: runs lie in its directory, and the wall time counts from now.
 
         Parameters
         ----------
         directory
             Of the campaign.
+        host
+            Its pristine supercell; what is unwise for it is warned of.
         """
+        if warning := kpoint_warning(host, self.kpoints):
+            logger.warning(warning)
         deadline = None if self.walltime is None else time.time() + self.walltime
         where = self.directory or directory / "vasp"
         return self.model_copy(update={"directory": where.resolve(), "deadline": self.deadline or deadline})

@@ -14,7 +14,6 @@ from definet_flows.engines import VaspEngine
 from definet_flows.engines.moments import initial_moments
 from definet_flows.engines.vasp.inputs import (
     POTCARS,
-    kpoint_warning,
     poscar_order,
     relaxation_inputs,
     single_point_inputs,
@@ -138,15 +137,6 @@ def test_single_points_move_nothing_and_keep_the_rest(doped):
             key: relaxing[key] for key in ("ENCUT", "EDIFF", "ISYM", "MAGMOM")
         }
         assert ("GGA" in incar) == (functional == "HSE06")
-
-
-def test_a_coarse_grid_is_warned_of_with_its_spacing():
-    small = Host.from_preset("MoS2", (4, 4, 1), vacuum=15)
-    warning = kpoint_warning(VaspEngine(), small)
-    assert "0.57 Å⁻¹" in warning
-    assert "kpoints: [2, 2, 1]" in warning
-    assert kpoint_warning(VaspEngine(kpoints=(2, 2, 1)), small) is None
-    assert kpoint_warning(VaspEngine(), Host.from_preset("MoS2", vacuum=15)) is None
 
 
 def test_the_table_of_potcars_has_every_element_of_the_hosts():

@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from definet_flows.defects import Host
 from definet_flows.engines import EngineSettings, ForceFieldEngine, VaspEngine
+from definet_flows.engines.vasp.kpoints import kpoint_warning
 
 READ = TypeAdapter(EngineSettings)
 
@@ -85,8 +87,18 @@ def test_settings_that_cannot_be_are_refused(settings, message):
 
 
 def test_a_campaign_gives_its_directory_and_starts_the_clock(tmp_path):
-    placed = VaspEngine(walltime=100).in_campaign(tmp_path)
+    host = Host.from_preset("MoS2", vacuum=15)
+    placed = VaspEngine(walltime=100).in_campaign(tmp_path, host)
     assert placed.directory == tmp_path / "vasp"
-    assert placed.in_campaign(tmp_path / "other") == placed
-    assert VaspEngine().in_campaign(tmp_path).deadline is None
-    assert VaspEngine(directory="/scratch/runs").in_campaign(tmp_path).directory.as_posix() == "/scratch/runs"
+    assert placed.in_campaign(tmp_path / "other", host) == placed
+    assert VaspEngine().in_campaign(tmp_path, host).deadline is None
+    assert VaspEngine(directory="/scratch/runs").in_campaign(tmp_path, host).directory.as_posix() == "/scratch/runs"
+
+
+def test_a_coarse_grid_is_warned_of_with_its_spacing(caplog, tmp_path):
+    small = Host.from_preset("MoS2", (4, 4, 1), vacuum=15)
+    VaspEngine().in_campaign(tmp_path, small)
+    assert "0.57 Å⁻¹" in caplog.text
+    assert "kpoints: [2, 2, 1]" in caplog.text
+    assert kpoint_warning(small, (2, 2, 1)) is None
+    assert kpoint_warning(Host.from_preset("MoS2", vacuum=15), (1, 1, 1)) is None
