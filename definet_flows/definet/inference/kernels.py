@@ -8,6 +8,7 @@ import hashlib
 import logging
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -91,7 +92,7 @@ def _built(compiler: str) -> Path:
     if not library.exists():
         with tempfile.TemporaryDirectory(dir=library.parent) as scratch:
             partial = Path(scratch) / library.name
-            command = [compiler, *_FLAGS, str(_SOURCE), "-o", str(partial)]
+            command = [*shlex.split(compiler), *_FLAGS, str(_SOURCE), "-o", str(partial)]
             subprocess.run(command, check=True, capture_output=True, text=True, timeout=_SECONDS)  # noqa: S603
             partial.replace(library)  # whole or not at all, also where two processes build at once
     return library
