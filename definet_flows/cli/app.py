@@ -20,6 +20,7 @@ from definet_flows.cli import (
     reports,
     studies,
     training,
+    vasp,
 )
 from definet_flows.cli.failures import ReportingGroup, show_log_messages
 
@@ -44,6 +45,7 @@ for room in (
     training,
     evaluation,
     studies,
+    vasp,
 ):
     room.register(app)
 

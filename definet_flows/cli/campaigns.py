@@ -41,7 +41,7 @@ def run(
     ],
     directory: Annotated[Path, typer.Option("--dir", metavar="DIR", help="Where its results go; one campaign each.")],
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Relaxations side by side; by default one per physical core.")
+        int | None, typer.Option(min=1, help="Relaxations side by side; by default as many as fit the cores.")
     ] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed relaxations once more.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -189,3 +190,21 @@ def _check_potcar(element: str, symbol: str, functional: str) -> None:
             "PMG_VASP_PSP_DIR in ~/.pmgrc.yaml (pmg config -p SOURCE TARGET, then pmg config --add PMG_VASP_PSP_DIR "
             "TARGET) at your POTCARs, or name another one with 'potcars' or 'potcar_functional'."
         ) from error
+
+
+def write_inputs(engine: VaspEngine, configuration: DefectConfiguration, folder: Path) -> None:
+    """Write INCAR, KPOINTS, POSCAR and the POTCAR symbols of a relaxation from the unrelaxed start, without running it.
+
+    Parameters
+    ----------
+    engine
+        The settings.
+    configuration
+        What would be relaxed.
+    folder
+        Made if absent.
+    """
+    inputs = relaxation_inputs(engine, configuration, configuration.host.positions)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of pymatgen, about moments and cells that are as they were meant
+        inputs.generator.get_input_set(inputs.structure, potcar_spec=True).write_input(folder)
