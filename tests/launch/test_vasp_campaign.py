@@ -41,7 +41,7 @@ def campaign_file(copper, tmp_path, monkeypatch):
     monkeypatch.setenv("VASP_STANDIN", str(rules))
     engine = (
         f"{{name: vasp, vasp_cmd: '{COMMAND}', kpoints: [2, 2, 2], max_steps: 40, max_errors: 2, "
-        "poll_seconds: 0.1, monitor_seconds: 0.3, frozen_seconds: 3}"
+        "poll_seconds: 0.1, monitor_seconds: 0.3, frozen_seconds: 6}"
     )
     configurations = f"{{recipes: {json.dumps(RECIPES)}, select: {{count: 20, seed: 1, stratify: label}}}}"
     return copper.write_campaign(tmp_path / "campaign", engine=engine, configurations=configurations)

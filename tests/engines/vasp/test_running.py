@@ -38,7 +38,7 @@ def test_a_run_is_relaxed_and_reported(engine, pair):
     assert outcome.core_hours > 0
     positions = np.array(outcome.positions)
     assert np.array_equal(positions[~pair.occupied], pair.host.positions[~pair.occupied])
-    assert 0.05 < np.abs(positions - pair.host.positions).max() < 0.5
+    assert 0.01 < np.abs(positions - pair.host.positions).max() < 0.5
     files = {path.name for path in folder_of(outcome).iterdir()}
     assert {"vasprun.xml.gz", "OUTCAR.gz", "custodian.json.gz", "task.json.gz"} <= files
     with gzip.open(folder_of(outcome) / "task.json.gz") as file:
@@ -113,11 +113,11 @@ def test_electrons_that_do_not_settle_are_corrected_then_given_up(engine, pair):
 
 
 def test_a_frozen_run_goes_on_from_its_last_step(engine, pair):
-    outcome = engine([{"do": "hang", "after": 2, "times": 1}], frozen_seconds=1.5).relax(pair)
+    outcome = engine([{"do": "hang", "after": 2, "times": 1}], frozen_seconds=4).relax(pair)
     assert outcome.converged
     assert outcome.details.attempts[0].ionic_steps == 2
     assert outcome.details.corrections[0].handler == "FrozenJobErrorHandler"
-    assert outcome.wall_seconds > 1.5
+    assert outcome.wall_seconds > 4
 
 
 def test_a_failed_run_goes_on_when_it_is_tried_again(engine, pair):
@@ -141,7 +141,7 @@ def test_what_is_left_of_the_steps_is_left_after_a_restart(engine, pair):
 
 
 def test_the_wall_time_stops_a_run_that_goes_on_in_another_job(engine, pair):
-    slow = {"rules": [{"do": "slow", "seconds": 0.15}], "walltime_buffer": 1}
+    slow = {"rules": [{"do": "slow", "seconds": 0.5}], "walltime_buffer": 1}
     with pytest.raises(WalltimeError, match="goes on from there"):
         engine(**slow, walltime=2).relax(pair)
     outcome = engine().relax(pair)
