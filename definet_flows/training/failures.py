@@ -13,6 +13,7 @@ import torch
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
 from definet_flows.errors import DefinetFlowsError
+from definet_flows.training.state import LAST_STATE
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
@@ -93,8 +94,6 @@ def _raise_stop(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001  
 
 
 def _interrupted(folder: Path, signum: int) -> TrainingInterruptedError:
-    from definet_flows.training.state import LAST_STATE
-
     kept = (folder / LAST_STATE).is_file()
     advice = (
         f"the last finished epoch is kept in {folder}, go on with --resume"

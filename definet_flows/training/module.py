@@ -16,10 +16,7 @@ from definet_flows.definet.network import DefiNet, DefiNetConfig
 from definet_flows.training.batches import Batch, BatchFeed, ShuffledOrder, in_order
 from definet_flows.training.config import TrainingConfig
 from definet_flows.training.failures import LossNotFinite
-
-RUN_KEY = "definet_flows_run"
-"""Where a saved state says which run it belongs to."""
-
+from definet_flows.training.state import RUN_KEY
 
 _MMAP_MAX, _TRIM_THRESHOLD = -4, -1
 """Options of glibc's mallopt, from its malloc.h."""

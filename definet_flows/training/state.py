@@ -12,7 +12,6 @@ from definet_flows.errors import InputError
 from definet_flows.training.config import TrainingConfig
 from definet_flows.training.datasets.sources import LabelPool
 from definet_flows.training.datasets.split import Split
-from definet_flows.training.module import RUN_KEY
 
 FOLDER = "training"
 """Inside the output folder: states, logs, the split and the learning curve."""
@@ -22,6 +21,9 @@ LAST_STATE = "last.ckpt"
 
 SPLIT_FILE = "split.json"
 """Which configuration is in which share."""
+
+RUN_KEY = "definet_flows_run"
+"""Where a saved state says which run it belongs to."""
 
 BEST_STATE = "best.ckpt"
 """The epoch with the smallest validation loss, which becomes the checkpoint."""
