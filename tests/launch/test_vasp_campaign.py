@@ -21,14 +21,14 @@ RECIPES = ["V_Cu", "Al_Cu", "V_Cu+V_Cu", "V_Cu+Al_Cu", "Al_Cu+Al_Cu", "V_Cu+Al_C
 # By the first digit of the configuration's id, which is as good as drawn by lot, and the start.
 RULES = {
     "_Cu-[01].{7}-unrelaxed": {"do": "print", "text": "ZBRENT: fatal error in bracketing", "after": 1, "times": 1},
-    "_Cu-[23].{7}-prerelaxed": {"do": "print", "text": "Error EDDDAV: Call to ZHEGV failed.", "after": 1},
+    "_Cu-e.{7}-prerelaxed": {"do": "print", "text": "Error EDDDAV: Call to ZHEGV failed.", "after": 1},
     "_Cu-[45].{7}-unrelaxed": {"do": "signal", "after": 2},
     "_Cu-[67].{7}-prerelaxed": {"do": "truncate"},
     "_Cu-[89].{7}-unrelaxed": {"do": "diverge"},
-    "_Cu-[a].{7}-prerelaxed": {"do": "hang", "after": 1, "times": 1},
-    "_Cu-[b].{7}-unrelaxed": {"do": "disk full"},
+    "_Cu-c.{7}-prerelaxed": {"do": "hang", "after": 1, "times": 1},
+    "_Cu-b.{7}-unrelaxed": {"do": "disk full"},
 }
-LOST = {"[23].*-pre": "Max errors", "[45].*-unr": "Validation failed", "[67].*-pre": "Validation failed"}
+LOST = {"e.*-pre": "Max errors", "[45].*-unr": "Validation failed", "[67].*-pre": "Validation failed"}
 LOST |= {"[89].*-unr": "the largest force was", "b.*-unr": "No space left"}
 
 
