@@ -67,7 +67,12 @@ class TrainingConfig(BaseModel):
     plateau_patience: int = Field(default=5, ge=0, description="Epochs without improvement before it decays")
     early_stop_patience: int = Field(default=10, ge=1, description="Epochs without improvement before training ends")
     max_epochs: int = Field(default=800, ge=1, description="Epochs at most")
-    ema_decay: float = Field(default=0.999, gt=0, lt=1, description="Of the moving average of the weights per step")
+    ema_decay: float = Field(
+        default=0.999,
+        gt=0,
+        lt=1,
+        description="Of the moving average of the weights per step, at most (1 + steps) / (10 + steps)",
+    )
     gradient_clip: float = Field(default=150.0, gt=0, description="Largest norm of the gradient")
     device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N")
     devices: int = Field(default=1, ge=1, description="GPUs, or processes on a CPU, that share every step's batches")

@@ -104,9 +104,14 @@ def _callbacks(config: TrainingConfig, folder: Path, on_epoch: OnEpoch | None, *
     return callbacks
 
 
-def _moved_average(decay: float, average: Tensor, weights: Tensor, n_averaged: Tensor | int) -> Tensor:  # noqa: ARG001
-    """The exponential moving average after one more step; a function of the module, so that other processes find it."""
-    return average * decay + weights * (1 - decay)
+def _moved_average(decay: float, average: Tensor, weights: Tensor, n_averaged: Tensor | int) -> Tensor:
+    """The exponential moving average after one more step; a function of the module, so that other processes find it.
+
+    The decay grows to its value as steps are made. From the first step on, it would keep a good part of the untrained weights
+    in any training of fewer than a few times 1 / (1 - decay) steps.
+    """
+    warm = min(decay, (1 + float(n_averaged)) / (10 + float(n_averaged)))
+    return average * warm + weights * (1 - warm)
 
 
 def _stem(file: str) -> str:

@@ -15,7 +15,7 @@ from definet_flows.training.datasets.pool import LabelPool
 from definet_flows.training.datasets.split import SplitSettings, split_labels
 from definet_flows.training.failures import LossNotFinite, TrainingError, of_another_process
 from definet_flows.training.fitting import fit_checkpoint, train_config
-from definet_flows.training.running import check_hardware
+from definet_flows.training.running import _moved_average, check_hardware
 from definet_flows.training.state import FOLDER
 from tests.training.conftest import configurations_of, labelled
 
@@ -227,3 +227,11 @@ def test_two_processes_share_every_step(files, tmp_path):
     weights = load_checkpoint(two).model.state_dict()
     for name, weight in load_checkpoint(one).model.state_dict().items():
         torch.testing.assert_close(weights[name], weight, atol=1e-5, rtol=1e-4)
+
+
+def test_the_moving_average_forgets_the_untrained_weights_in_a_short_training():
+    average = torch.zeros(1)
+    for step in range(1, 101):
+        average = _moved_average(0.999, average, torch.ones(1), step)
+    assert float(average) > 0.99
+    assert float(_moved_average(0.9, torch.zeros(1), torch.ones(1), torch.tensor(10**6))) == pytest.approx(0.1)
