@@ -111,7 +111,7 @@ def _moved_average(decay: float, average: Tensor, weights: Tensor, n_averaged: T
     in any training of fewer than a few times 1 / (1 - decay) steps.
     """
     warm = min(decay, (1 + float(n_averaged)) / (10 + float(n_averaged)))
-    return average * warm + weights * (1 - warm)
+    return torch.lerp(average, weights, 1 - warm)  # exact where the two are equal
 
 
 def _stem(file: str) -> str:
