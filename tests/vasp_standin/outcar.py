@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import os
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,8 @@ class Outcar:
         spin = 2 if job.spin else 1
         titles = "".join(f" POTCAR:    {title}\n   TITEL  = {title}\n" for title in job.titles)
         self.file.write(
-            f" vasp.6.4.2 20Jul23 (build stand-in {os.getpid()}) complex\n\n executed on             StandIn date 2026.01.01  00:00:00\n"
+            f" vasp.6.4.2 20Jul23 (build stand-in {os.getpid()}) complex\n\n"
+            f" executed on             StandIn date 2026.01.01  00:00:00\n"
             f" running on {int(os.environ.get(CORES, '1')):4d} total cores\n"
             f" distrk:  each k-point on    1 cores,    1 groups\n\n INCAR:\n{titles}\n"
             f"   k-points           NKPTS = {int(np.prod(job.grid)):6d}   k-points in BZ     NKDIM ={1:7d}"
