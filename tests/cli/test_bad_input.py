@@ -15,17 +15,17 @@ PRERELAX = ("prerelax", "--host", "MoS2", "--supercell", 4, 4, 1, "--vacuum", 15
 
 
 @pytest.fixture
-def refused(invoke):
-    """Run a command that must end with exit code 2 and one sentence that says these words."""
+def refusal(invoke):
+    """Run a command that must end with exit code 2 and one sentence; returns that sentence."""
 
-    def check(*arguments, saying):
+    def run(*arguments):
         reply = invoke(*arguments)
         assert reply.exit_code == 2, reply.output
-        assert reply.stderr.splitlines()[-1].startswith("Error: ")
-        for word in (saying,) if isinstance(saying, str) else saying:
-            assert word in reply.stderr
+        last = reply.stderr.splitlines()[-1]
+        assert last.startswith("Error: ")
+        return last
 
-    return check
+    return run
 
 
 @pytest.fixture
@@ -46,28 +46,30 @@ def test_an_unreadable_structure_file(shell, tmp_path):
     assert "broken.cif" in reply.stderr
 
 
-def test_an_empty_structure_file(refused, tmp_path):
+def test_an_empty_structure_file(refusal, tmp_path):
     path = tmp_path / "empty.cif"
     path.touch()
-    refused("enumerate", "--host", path, "--supercell", 2, 2, 1, "--recipe", "V_S", saying=("empty.cif", "empty"))
+    sentence = refusal("enumerate", "--host", path, "--supercell", 2, 2, 1, "--recipe", "V_S")
+    assert "empty.cif" in sentence
+    assert "is empty" in sentence
 
 
-def test_a_missing_structure_file(refused, tmp_path):
-    refused("enumerate", "--host", tmp_path / "no.cif", "--supercell", 2, 2, 1, "--recipe", "V_S", saying="no.cif")
+def test_a_missing_structure_file(refusal, tmp_path):
+    assert "no.cif" in refusal("enumerate", "--host", tmp_path / "no.cif", "--supercell", 2, 2, 1, "--recipe", "V_S")
 
 
-def test_overlapping_atoms(refused, tmp_path):
+def test_overlapping_atoms(refusal, tmp_path):
     path = tmp_path / "overlap.vasp"
     Structure(Lattice.cubic(4), ["Mg", "Mg", "O"], [[0, 0, 0], [0.01, 0, 0], [0.5, 0.5, 0.5]]).to(
         filename=str(path), fmt="poscar"
     )
-    refused("enumerate", "--host", path, "--supercell", 2, 2, 2, "--recipe", "V_O", saying="overlap")
+    assert "overlap" in refusal("enumerate", "--host", path, "--supercell", 2, 2, 2, "--recipe", "V_O")
 
 
-def test_a_host_without_a_supercell(refused, tmp_path):
+def test_a_host_without_a_supercell(refusal, tmp_path):
     path = tmp_path / "bulk.vasp"
     Structure(Lattice.cubic(4.2), ["Mg", "O"], [[0, 0, 0], [0.5, 0.5, 0.5]]).to(filename=str(path), fmt="poscar")
-    refused("enumerate", "--host", path, "--recipe", "V_O", saying="--supercell")
+    assert "--supercell" in refusal("enumerate", "--host", path, "--recipe", "V_O")
 
 
 @pytest.mark.parametrize(
@@ -102,27 +104,31 @@ def test_hosts_and_recipes_that_make_no_sense(invoke, arguments, saying):
         assert word in reply.stderr
 
 
-def test_a_structure_of_another_cell_is_refused_by_name(refused, vacancy_file, tiny_checkpoint, tmp_path):
+def test_a_structure_of_another_cell_is_refused_by_name(refusal, vacancy_file, tiny_checkpoint, tmp_path):
     wrong_size = ("prerelax", "--host", "MoS2", "--supercell", 5, 5, 1, "--vacuum", 15, "--model", tiny_checkpoint)
-    refused(*wrong_size, vacancy_file, "-o", tmp_path / "out", saying=("vacancy.cif", "--supercell"))
+    sentence = refusal(*wrong_size, vacancy_file, "-o", tmp_path / "out")
+    assert "vacancy.cif" in sentence
+    assert "--supercell" in sentence
 
 
-def test_a_pristine_structure_has_nothing_to_prerelax(refused, tiny_checkpoint, tmp_path):
+def test_a_pristine_structure_has_nothing_to_prerelax(refusal, tiny_checkpoint, tmp_path):
     path = tmp_path / "pristine.cif"
     Host.from_preset("MoS2", (4, 4, 1), vacuum=15).structure.to(filename=str(path))
-    refused(*PRERELAX, "--model", tiny_checkpoint, path, "-o", tmp_path / "out", saying=("pristine.cif", "no defect"))
+    sentence = refusal(*PRERELAX, "--model", tiny_checkpoint, path, "-o", tmp_path / "out")
+    assert "pristine.cif" in sentence
+    assert "no defect" in sentence
 
 
-def test_an_ambiguous_match_is_refused_by_name(refused, vacancy_file, tiny_checkpoint, tmp_path):
+def test_an_ambiguous_match_is_refused_by_name(refusal, vacancy_file, tiny_checkpoint, tmp_path):
     structure = read_structure(vacancy_file)
     structure.append("S", structure.cart_coords[0] + [1.0, 0.6, 1.0], coords_are_cartesian=True)
     path = tmp_path / "interstitial.cif"
     structure.to(filename=str(path))
-    refused(*PRERELAX, "--model", tiny_checkpoint, path, "-o", tmp_path / "out", saying="interstitial.cif")
+    assert "interstitial.cif" in refusal(*PRERELAX, "--model", tiny_checkpoint, path, "-o", tmp_path / "out")
 
 
-def test_a_checkpoint_that_is_not_there(refused, vacancy_file, tmp_path):
-    refused(*PRERELAX, "--model", "definet-nothing", vacancy_file, "-o", tmp_path / "out", saying="definet-nothing")
+def test_a_checkpoint_that_is_not_there(refusal, vacancy_file, tmp_path):
+    assert "definet-nothing" in refusal(*PRERELAX, "--model", "definet-nothing", vacancy_file, "-o", tmp_path / "out")
 
 
 @pytest.mark.parametrize("command", ["prerelax", "models show"])
@@ -149,29 +155,34 @@ def test_a_damaged_checkpoint(invoke, vacancy_file, tiny_checkpoint, tmp_path, c
     assert "damaged" in reply.stderr
 
 
-def test_an_absent_device(refused, vacancy_file, tiny_checkpoint, tmp_path):
+def test_an_absent_device(refusal, vacancy_file, tiny_checkpoint, tmp_path):
     arguments = (*PRERELAX, "--model", tiny_checkpoint, "--device", "abacus", vacancy_file, "-o", tmp_path / "out")
-    refused(*arguments, saying=("abacus", "cpu"))
+    sentence = refusal(*arguments)
+    assert "abacus" in sentence
+    assert "cpu" in sentence
 
 
-def test_an_output_that_cannot_be_made(refused, tmp_path):
+def test_an_output_that_cannot_be_made(refusal, tmp_path):
     (tmp_path / "file").touch()
     target = tmp_path / "file" / "list.jsonl"
-    refused(
-        "enumerate", "--host", "hBN", "--supercell", 3, 3, 1, "--recipe", "V_B", "-o", target, saying="cannot be made"
+    assert "cannot be made" in refusal(
+        "enumerate", "--host", "hBN", "--supercell", 3, 3, 1, "--recipe", "V_B", "-o", target
     )
 
 
-def test_results_of_a_folder_that_holds_none(refused, tmp_path):
-    refused("results", tmp_path, saying="holds no results")
-    refused("report", tmp_path, saying="holds no results")
+def test_results_of_a_folder_that_holds_none(refusal, tmp_path):
+    assert "holds no results" in refusal("results", tmp_path)
+    assert "holds no results" in refusal("report", tmp_path)
 
 
-def test_a_file_that_is_no_training_file(refused, tmp_path):
-    refused("train", tmp_path / "none.yaml", "-o", tmp_path / "out", saying="none.yaml")
+def test_a_file_that_is_no_training_file(refusal, tmp_path):
+    assert "none.yaml" in refusal("train", tmp_path / "none.yaml", "-o", tmp_path / "out")
     path = tmp_path / "train.yaml"
     path.write_text(json.dumps({"name": "x", "labels": ["a.safetensors"], "batchsize": 3}))
-    refused("train", path, "-o", tmp_path / "out", saying=("train.yaml", "batchsize", "batch_size"))
+    sentence = refusal("train", path, "-o", tmp_path / "out")
+    assert "train.yaml" in sentence
+    assert "batchsize" in sentence
+    assert "batch_size" in sentence
 
 
 def test_a_setting_that_makes_no_sense(shell, monkeypatch, vacancy_file, tmp_path):

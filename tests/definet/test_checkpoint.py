@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 import torch
@@ -38,13 +39,12 @@ def rewrite_config(folder, **changes):
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
-def refused(folder, match):
-    with pytest.raises(CheckpointError, match=match) as raised:
+def refusal(folder):
+    """The sentence with which a folder is refused."""
+    with pytest.raises(CheckpointError) as raised:
         load_checkpoint(folder)
-    message = str(raised.value)
-    assert "\n" not in message
-    assert message.endswith(".")
-    assert raised.value.exit_code == 2
+    (sentence,) = str(raised.value).splitlines()
+    return sentence if sentence.endswith(".") and raised.value.exit_code == 2 else ""
 
 
 def test_a_saved_checkpoint_comes_back(folder, model, card):
@@ -125,17 +125,17 @@ def test_a_card_refuses_unknown_keys(card):
 def test_truncated_weights_are_refused(folder):
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
-    refused(folder, "model.safetensors is truncated or damaged")
+    assert "model.safetensors is truncated or damaged" in refusal(folder)
 
 
 def test_a_file_that_is_no_safetensors_is_refused(folder):
     (folder / "model.safetensors").write_bytes(b"not a tensor in sight")
-    refused(folder, "truncated or damaged")
+    assert "truncated or damaged" in refusal(folder)
 
 
 def test_empty_weights_are_refused(folder):
     (folder / "model.safetensors").write_bytes(b"")
-    refused(folder, "truncated or damaged")
+    assert "truncated or damaged" in refusal(folder)
 
 
 def test_one_flipped_bit_is_refused(folder):
@@ -143,36 +143,38 @@ def test_one_flipped_bit_is_refused(folder):
     content = bytearray(path.read_bytes())
     content[-5] ^= 1
     path.write_bytes(content)
-    refused(folder, "was altered: its contents hash to")
+    assert "was altered: its contents hash to" in refusal(folder)
 
 
 def test_an_edited_network_is_refused(folder):
     network = json.loads((folder / "config.json").read_text())["network"]
     rewrite_config(folder, network={**network, "graph_radius": 7.0})
-    refused(folder, "was altered")
+    assert "was altered" in refusal(folder)
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
 def test_a_missing_file_is_refused(folder, name):
     (folder / name).unlink()
-    refused(folder, f"is not a checkpoint: it has no {name}")
+    assert f"is not a checkpoint: it has no {name}" in refusal(folder)
 
 
 def test_the_readable_card_may_be_missing(folder):
+    identity = load_checkpoint(folder).content_hash
     (folder / "MODEL_CARD.md").unlink()
-    load_checkpoint(folder)
+    assert load_checkpoint(folder).content_hash == identity
 
 
 @pytest.mark.parametrize("text", ["{", "", "\udc80"])
 def test_config_that_is_no_json_is_refused(folder, text):
     (folder / "config.json").write_bytes(text.encode("utf-8", "surrogateescape"))
-    refused(folder, "cannot be read as JSON")
+    assert "cannot be read as JSON" in refusal(folder)
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", '{"schema_version": 99}'])
 def test_another_schema_is_refused(folder, content):
     (folder / "config.json").write_text(content)
-    refused(folder, "schema version (None|99), and this version of definet-flows reads 1")
+    wanted = json.loads(content).get("schema_version") if content != "[]" else None
+    assert f"schema version {wanted}, and this version of definet-flows reads 1" in refusal(folder)
 
 
 @pytest.mark.parametrize(
@@ -181,31 +183,31 @@ def test_another_schema_is_refused(folder, content):
 def test_an_unknown_key_is_refused_by_name(folder, key, place):
     part = json.loads((folder / "config.json").read_text())[key]
     rewrite_config(folder, **{key: {**part, "n_heads": 4}})
-    refused(folder, f"bad entry '{place}'")
+    assert f"bad entry '{place}'" in refusal(folder)
 
 
 def test_a_missing_part_is_refused_by_name(folder):
     rewrite_config(folder, card=None)
-    refused(folder, "bad entry 'card'")
+    assert "bad entry 'card'" in refusal(folder)
 
 
 def test_tensors_that_do_not_fit_are_named(folder):
     weights = load_file(folder / "model.safetensors")
     weights["lin_comb.wait"] = weights.pop("lin_comb.weight")
     save_file(weights, folder / "model.safetensors")
-    refused(folder, r"2 tensors .*: lin_comb.wait, lin_comb.weight")
+    assert re.search(r"2 tensors .*: lin_comb.wait, lin_comb.weight", refusal(folder))
 
 
 def test_another_width_is_refused(folder):
     network = json.loads((folder / "config.json").read_text())["network"]
     rewrite_config(folder, network={**network, "features": 16})
-    refused(folder, r"tensors .* of another shape than config.json says: .*, \.\.\.")
+    assert re.search(r"tensors .* of another shape than config.json says: .*, \.\.\.", refusal(folder))
 
 
 def test_half_precision_is_refused(folder):
     weights = {name: tensor.half() for name, tensor in load_file(folder / "model.safetensors").items()}
     save_file(weights, folder / "model.safetensors")
-    refused(folder, "holds float16 tensors")
+    assert "holds float16 tensors" in refusal(folder)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -213,7 +215,7 @@ def test_weights_that_are_no_numbers_are_refused(folder, value):
     weights = load_file(folder / "model.safetensors")
     weights["lin_comb.bias"][2] = value
     save_file(weights, folder / "model.safetensors")
-    refused(folder, "Weight lin_comb.bias of .* is not finite")
+    assert re.search("Weight lin_comb.bias of .* is not finite", refusal(folder))
 
 
 def test_a_diverged_model_is_not_saved(tmp_path, model, card):
@@ -229,7 +231,7 @@ def test_a_failed_write_leaves_the_old_checkpoint(folder, model, card, monkeypat
         patch.setattr("definet_flows.definet.checkpoint.save", lambda _: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             save_checkpoint(folder, model, card)
-    load_checkpoint(folder)
+    assert load_checkpoint(folder).card == card
 
 
 @pytest.fixture
@@ -277,4 +279,4 @@ def test_a_folder_is_taken_as_it_is(folder):
 
 
 def test_a_folder_without_a_checkpoint_is_refused(tmp_path):
-    refused(tmp_path, "is not a checkpoint: it has no config.json")
+    assert "is not a checkpoint: it has no config.json" in refusal(tmp_path)

@@ -20,7 +20,9 @@ def test_reports_count_what_is_done_and_estimate_what_is_left(monkeypatch):
 
 
 def test_nobody_need_listen():
-    Meter("relax", 1, None).count()
+    meter = Meter("relax", 1, None)
+    meter.count()
+    assert meter.done == 1
 
 
 def test_two_threads_of_one_core_count_once(tmp_path, monkeypatch):

@@ -96,6 +96,7 @@ class TestWithoutKernelLocks:
         path.parent.mkdir(parents=True)
         path.write_text('{"pi')
         StoreLock(path).acquire()
+        assert json.loads(path.read_text())["pid"] == os.getpid()
 
 
 def test_the_error_numbers_of_missing_locks_fall_back(path, monkeypatch):
