@@ -30,6 +30,9 @@ class Settings(BaseSettings):
     models_dir: Path | None = Field(
         default=None, description="Folder of your own checkpoints, searched before the shipped ones"
     )
+    config_dir: Path | None = Field(
+        default=None, description="Configuration folder of a cluster, as `definet-flows hpc init` writes it"
+    )
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,69 @@
+"""What a database's refusal means, in one sentence that shows no password."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pymongo.errors import (
+    AutoReconnect,
+    ConfigurationError,
+    InvalidURI,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+)
+
+from definet_flows.errors import DefinetFlowsError
+from definet_flows.launch.hpc.credentials import PASSWORD_VARIABLE, USER_VARIABLE
+
+NOT_LOGGED_IN = {13, 18, 8000}
+"""MongoDB's codes for a command that needs a login, for a refused login, and Atlas' for the latter."""
+
+
+class DatabaseError(DefinetFlowsError):
+    """The database cannot be used; the message says where it is and what to do."""
+
+
+def without_password(address: str) -> str:
+    """A database's address as it may be shown: without user, password and options."""
+    return re.sub(r"//.*@", "//", address).split("?")[0]
+
+
+@contextmanager
+def clear_database_errors(address: str) -> Iterator[None]:
+    """Say what went wrong with the database at an address.
+
+    Raises
+    ------
+    DatabaseError
+        In place of whatever pymongo raises.
+    """
+    try:
+        yield
+    except PyMongoError as error:
+        raise DatabaseError(_explained(error, without_password(address))) from error
+
+
+def _explained(error: PyMongoError, address: str) -> str:
+    if isinstance(error, OperationFailure) and (
+        error.code in NOT_LOGGED_IN or "authentication failed" in str(error).lower()
+    ):
+        return (
+            f"The database at {address} refuses the login ({_first_words(error)}): check {USER_VARIABLE} and "
+            f"{PASSWORD_VARIABLE}, and that this user may read and write the database."
+        )
+    if isinstance(error, ServerSelectionTimeoutError | AutoReconnect):
+        return (
+            f"No database answers at {address} ({_first_words(error)}): check that it runs, its host and port in "
+            "my_launchpad.yaml and jobflow.yaml, and that no firewall stands between."
+        )
+    if isinstance(error, ConfigurationError | InvalidURI):
+        return f"The address or the options of the database {address} cannot be used ({_first_words(error)})."
+    return f"The database at {address} reports an error ({_first_words(error)})."
+
+
+def _first_words(error: PyMongoError) -> str:
+    # pymongo appends its settings and a description of the topology, several hundred characters of both.
+    return re.split(r" \(configured timeouts|, full error|, Timeout: ", str(error))[0].rstrip(".")
