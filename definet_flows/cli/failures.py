@@ -20,6 +20,7 @@ CLOSED_PIPE = 141
 # Which extra brings a package that a command found missing.
 EXTRAS = {
     "chgnet": "forcefield",
+    "fireworks": "fireworks",
     "gpaw": "gpaw",
     "lightning": "train",
     "matplotlib": "report",
@@ -58,6 +59,7 @@ class ReportingGroup(TyperGroup):
             raise typer.Exit(CLOSED_PIPE) from None
         except DefinetFlowsError as error:
             fail(str(error), error.exit_code)
+        # The outermost frame, where a bug is told from a user's mistake: anything may arrive, and --debug shows it in full.
         except Exception as error:
             if _is_usage_error(error):
                 raise

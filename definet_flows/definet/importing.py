@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import pickle
 import re
+import struct
+import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
 from ase.data import chemical_symbols
@@ -21,6 +24,20 @@ from definet_flows.definet.network import DefiNet, DefiNetConfig
 
 DATABASE_ELEMENTS = ("B", "C", "N", "P", "S", "Se", "Mo", "W", "Ga", "In")
 """Hosts and dopants of the 2DMD database, on which the published models are trained."""
+
+_DAMAGE = (
+    pickle.UnpicklingError,
+    struct.error,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What torch's restricted unpickler raises on files cut short, altered or of another kind; it has no error of its own."""
 
 _LAYER = re.compile(r"message_passing_layers\.(\d+)\.")
 _CENTRES = "radial_basis.rbf.offset"
@@ -92,14 +109,27 @@ def import_state_dict(
     return save_checkpoint(output, model, card)
 
 
-def _read(file: Path) -> dict[str, Tensor]:
+def read_torch_file(file: Path) -> Any:
+    """Content of a file that ``torch.save`` wrote, on the CPU, read without running any code in it.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, damaged or holds more than tensors and plain values.
+    """
     if not file.is_file():
         raise CheckpointError(f"There is no file {file}; check the path.")
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickle protocols and storages, which a damaged file seems to have
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except _DAMAGE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"{file} is not a file of weights that can be read safely ({reason}).") from error
+
+
+def _read(file: Path) -> dict[str, Tensor]:
+    content = read_torch_file(file)
     if not isinstance(content, dict) or not content:
         raise CheckpointError(f"{file} holds a {type(content).__name__}, not a dict of parameter tensors.")
     others = [str(name) for name, tensor in content.items() if not isinstance(tensor, Tensor)]

@@ -58,8 +58,8 @@ def _load(potential: str, arguments: str, device: str) -> Calculator:
             calculator: Calculator = calculator_class(**keywords)
     except TypeError as error:
         raise InputError(f"Potential {potential} does not take the arguments {keywords}: {error}.") from error
-    # Each package has its own error for weights that are not there or a device that torch was not built for.
-    except Exception as error:
+    # What constructors raise for weights that are not there, a device torch was not built for, or a value they do not know.
+    except (AssertionError, ImportError, LookupError, OSError, RuntimeError, ValueError) as error:
         raise InputError(
             f"Potential {potential} does not start with {keywords} ({type(error).__name__}: {error}); "
             "change its device or arguments."

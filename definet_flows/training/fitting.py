@@ -12,6 +12,7 @@ from lightning.pytorch import Trainer, seed_everything
 from torch.multiprocessing.spawn import ProcessRaisedException
 
 from definet_flows.definet.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from definet_flows.definet.importing import read_torch_file
 from definet_flows.errors import InputError
 from definet_flows.training.batches import Batch, as_batch
 from definet_flows.training.config import TrainingConfig, load_training_config
@@ -169,7 +170,7 @@ def _fit(
     best = folder / BEST_STATE
     if failure and not best.is_file():
         raise LossNotFinite(f"{failure}, before any was finished; lower learning_rate.") from failure
-    module.load_state_dict(torch.load(best, map_location="cpu", weights_only=True)["state_dict"])
+    module.load_state_dict(read_torch_file(best)["state_dict"])
     module.eval()
     return failure
 
@@ -179,6 +180,8 @@ def _run(trainer: Trainer, module: DefiNetModule, labels: LabelModule, state: Pa
         with warnings.catch_warnings():
             # The split that was saved there, or the state that is resumed.
             warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
+            # A training starts its own processes, all on one machine, with Slurm installed or not.
+            warnings.filterwarnings("ignore", "The `srun` command is available")
             trainer.fit(module, datamodule=labels, ckpt_path=state, weights_only=True)
     except ProcessRaisedException as error:
         raise of_another_process(error) from error

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from definet_flows.definet.checkpoint import CONFIG_FILE, Checkpoint
+from definet_flows.definet.checkpoint import CONFIG_FILE, Checkpoint, CheckpointError
+from definet_flows.definet.importing import read_torch_file
 from definet_flows.errors import InputError
 from definet_flows.training.config import TrainingConfig
 from definet_flows.training.datasets.sources import LabelPool
@@ -76,13 +75,10 @@ def check_state(state: Path, identity: dict[str, Any]) -> None:
         If the file is damaged, or belongs to a run with other settings, labels or another split.
     """
     try:
-        stored = torch.load(state, map_location="cpu", weights_only=True)
-    # What a damaged file raises depends on where the damage is.
-    except Exception as error:
-        raise InputError(
-            f"{state} is damaged ({type(error).__name__}); remove {state.parent} and train from the start."
-        ) from error
-    then = stored.get(RUN_KEY)
+        stored = read_torch_file(state)
+    except CheckpointError as error:
+        raise InputError(f"{state} is damaged; remove {state.parent} and train from the start.") from error
+    then = stored.get(RUN_KEY) if isinstance(stored, dict) else None
     if then is None:
         raise InputError(
             f"{state} does not say what it was trained on; remove {state.parent} and train from the start."

@@ -140,6 +140,10 @@ def test_materials_project_without_its_package(monkeypatch):
         Host.from_mp_id("mp-2815", (4, 4, 1))
 
 
+class RestError(Exception):
+    """Stands for the client's own error."""
+
+
 class Rester:
     """Stands for the client: it knows magnesium oxide, and wants a key."""
 
@@ -147,7 +151,7 @@ class Rester:
 
     def __init__(self):
         if not self.key:
-            raise ValueError("Please obtain a valid API key")
+            raise RestError("Please obtain a valid API key")
 
     def __enter__(self):
         return self
@@ -156,7 +160,7 @@ class Rester:
         return False
 
     def get_structure_by_material_id(self, material_id):
-        return {"mp-1265": bulk("MgO")}[material_id]
+        return {"mp-1265": bulk("MgO")}.get(material_id)
 
 
 @pytest.fixture
@@ -165,6 +169,9 @@ def client(monkeypatch):
     module.MPRester = Rester
     monkeypatch.setitem(sys.modules, "mp_api", ModuleType("mp_api"))
     monkeypatch.setitem(sys.modules, "mp_api.client", module)
+    core = ModuleType("mp_api.client.core")
+    core.MPRestError = RestError
+    monkeypatch.setitem(sys.modules, "mp_api.client.core", core)
 
 
 def test_materials_project_host(client):
@@ -174,7 +181,7 @@ def test_materials_project_host(client):
 
 
 def test_materials_project_without_key_or_with_an_unknown_id(client, monkeypatch):
-    with pytest.raises(InputError, match="no structure for mp-0"):
+    with pytest.raises(InputError, match="has no structure for mp-0"):
         Host.from_mp_id("mp-0", (1, 1, 1))
     monkeypatch.setattr(Rester, "key", None)
     with pytest.raises(InputError, match=r"no structure for mp-1265: Please obtain a valid API key"):

@@ -332,7 +332,7 @@ def test_there_must_be_something_to_resume(write, tmp_path):
 def test_a_damaged_state_is_refused(own, write):
     state = own / "training" / "last.ckpt"
     state.write_bytes(state.read_bytes()[:1000])
-    with pytest.raises(InputError, match=r"last.ckpt is damaged .* train from the start"):
+    with pytest.raises(InputError, match=r"last.ckpt is damaged; remove .* train from the start"):
         train(write(), own, resume=True)
 
 
