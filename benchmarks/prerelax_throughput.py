@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from definet_flows.definet.inference import Forward
+
 RADIAL = {
     "shipped": {"n_radial": 32, "radial_cutoff": 7.0},
     "paper": {"n_radial": 128, "radial_cutoff": 30.0},
@@ -123,7 +125,7 @@ class Stopwatch:
         return self.clock() - begin
 
 
-def in_batches(forward: Callable[[Tensor, Tensor], Tensor], size: int) -> Callable[[Tensor, Tensor], Tensor]:
+def in_batches(forward: Forward, size: int) -> Forward:
     """Return a forward pass in batches of one size."""
 
     def run(numbers: Tensor, markers: Tensor) -> Tensor:
@@ -132,7 +134,7 @@ def in_batches(forward: Callable[[Tensor, Tensor], Tensor], size: int) -> Callab
     return run
 
 
-def best_batch(forward: Callable[[Tensor, Tensor], Tensor], arrays: tuple[Tensor, Tensor], seconds: Stopwatch) -> int:
+def best_batch(forward: Forward, arrays: tuple[Tensor, Tensor], seconds: Stopwatch) -> int:
     """Return the batch size of 1, 2, 4, 8 (and 32, 128 on a GPU) at which a contestant takes least per structure."""
     found = {}
     for size in (1, 2, 4, 8) if seconds.device.type == "cpu" else (1, 8, 32, 128):
@@ -145,45 +147,71 @@ def best_batch(forward: Callable[[Tensor, Tensor], Tensor], arrays: tuple[Tensor
     return min(found, key=found.__getitem__)
 
 
+def contestants(model: DefiNet, graph: HostGraph, host: Host, device: torch.device) -> tuple[dict[str, Forward], float]:
+    """Return the forward passes by name, and the seconds in which the fast one was made ready."""
+    ragged = RaggedNetwork(model, graph)
+    begin = time.perf_counter()
+    fast = prepare(model, graph, host, torch.float32)
+    preparing = time.perf_counter() - begin
+    forwards: dict[str, Forward] = {
+        "ragged": lambda numbers, markers: ragged.displacements(numbers.to(device), markers.to(device)),
+        "module": ModuleForward(model, graph, torch.float32),
+        "fast": fast,
+        "bf16": prepare(model, graph, host, torch.bfloat16),
+    }
+    return forwards, preparing
+
+
+def take_turns(
+    runs: dict[str, Forward],
+    arrays: tuple[Tensor, Tensor],
+    features: int,
+    rounds: int,
+    seconds: Stopwatch,
+    for_ragged: int,
+) -> tuple[dict[str, list[float]], float]:
+    """Return seconds per structure of each contestant, one number a round, and the rate of a product between the rounds.
+
+    The slow ragged code gets fewer structures.
+    """
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    rates = []
+    for _ in range(rounds):
+        rates.append(product_rate(features, seconds))
+        for name, run in runs.items():
+            part = [array[:for_ragged] if name == "ragged" else array for array in arrays]
+            times[name].append(seconds(lambda run=run, part=part: run(*part)) / len(part[0]))
+    return times, statistics.median(rates)
+
+
+def shift(run: Forward, arrays: tuple[Tensor, Tensor], exact: Tensor) -> dict[str, float]:
+    """Return how far coordinates are from the ragged code's at most, Å, and in how many structures they are not equal."""
+    apart = (run(*arrays) - exact).abs().amax((1, 2))
+    return {"largest": float(apart.max()), "above": int((apart > ALLOWED).sum())}
+
+
 def measure(features: int, cell: int, radial: str, options: argparse.Namespace) -> dict[str, object]:
     """Return one row of the table."""
     device, seconds = torch.device(options.device), Stopwatch(options)
     host = Host.from_preset("MoS2", (cell, cell, 1), vacuum=15.0)
     configurations, graph = draw(host, options.structures), HostGraph.build(host).to(dtype=torch.float32)
     model = network(features, radial, configurations[:2], graph).to(device)
-    numbers, markers = stacked(configurations)
-    graph = graph.to(device)
-    ragged = RaggedNetwork(model, graph)
-    begin = time.perf_counter()
-    fast = prepare(model, graph, host, torch.float32)
-    preparing = time.perf_counter() - begin
-    contestants: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-        "ragged": lambda n, m: ragged.displacements(n.to(device), m.to(device)),
-        "module": ModuleForward(model, graph, torch.float32),
-        "fast": fast,
-        "bf16": prepare(model, graph, host, torch.bfloat16),
+    arrays = stacked(configurations)
+    forwards, preparing = contestants(model, graph.to(device), host, device)
+    ragged_batch = best_batch(forwards["ragged"], arrays, seconds)
+    runs = {
+        name: in_batches(each, ragged_batch if name == "ragged" else options.batch) for name, each in forwards.items()
     }
-    chosen = [name for name in contestants if name in ("ragged", "fast") or name in options.also]
-    sizes = {"ragged": best_batch(contestants["ragged"], (numbers, markers), seconds)}
-    runs = {name: in_batches(contestants[name], sizes.get(name, options.batch)) for name in chosen}
-    times: dict[str, list[float]] = {name: [] for name in chosen}
-    rates, shifts = [], {}
-    for _ in range(options.rounds):
-        rates.append(product_rate(features, seconds))
-        for name, run in runs.items():
-            part = slice(max(sizes["ragged"], options.structures // 4)) if name == "ragged" else slice(None)
-            arrays = (numbers[part], markers[part])
-            times[name].append(seconds(lambda run=run, arrays=arrays: run(*arrays)) / len(arrays[0]))
-    exact = in_batches(contestants["ragged"], sizes["ragged"])(numbers, markers)
-    for name in (*chosen[1:], "module"):  # the module as well: what rounding alone does between two float32 codes
-        apart = (in_batches(contestants[name], options.batch)(numbers, markers) - exact).abs().amax((1, 2))
-        shifts[name] = {"largest": float(apart.max()), "above": int((apart > ALLOWED).sum())}
+    chosen = {name: run for name, run in runs.items() if name in ("ragged", "fast") or name in options.also}
+    for_ragged = max(ragged_batch, options.structures // 4)
+    times, rate = take_turns(chosen, arrays, features, options.rounds, seconds, for_ragged)
+    exact = runs["ragged"](*arrays)
+    compared = {**chosen, "module": runs["module"]}  # the module always: what rounding alone does between two codes
     median = {name: statistics.median(each) for name, each in times.items()}
-    rate = statistics.median(rates)
-    done = remaining(host, graph.to("cpu"), model.config, markers)
+    done = remaining(host, graph, model.config, arrays[1])
     return {
         "F": features, "cell": cell, "sites": host.n_sites, "radial": radial, "device": options.device,
-        "threads": torch.get_num_threads(), "clock": options.clock, "ragged_batch": sizes["ragged"],
+        "threads": torch.get_num_threads(), "clock": options.clock, "ragged_batch": ragged_batch,
         "ms": {name: 1e3 * each for name, each in median.items()},
         "per_second": 1 / median["fast"],
         "ratio": statistics.median(r / f for r, f in zip(times["ragged"], times["fast"], strict=True)),
@@ -191,7 +219,8 @@ def measure(features: int, cell: int, radial: str, options: argparse.Namespace) 
         "gflop": {"ragged": plain_operations(model.config, graph) / 1e9, "remaining": done / 1e9},
         "product_gflops": rate / 1e9,
         "share_of_product_rate": done / median["fast"] / rate,
-        "shift": shifts, "structures": options.structures,
+        "shift": {name: shift(run, arrays, exact) for name, run in compared.items() if name != "ragged"},
+        "structures": options.structures,
         "peak_mib": peak_mib(device),
     }  # fmt: skip
 
