@@ -22,7 +22,8 @@ COLUMNS = ("directory", "configuration", "start", "state", "steps", "core-hours"
 
 Runs = Annotated[list[Path], typer.Argument(metavar="DIR...", help="Run directories, or folders with such.")]
 Store = Annotated[
-    Path, typer.Option("--dir", "--store", metavar="DIR", help="Campaign directory whose store takes the records.")
+    str,
+    typer.Option("--dir", "--store", metavar="DIR|URI", help="Campaign directory, or MongoDB, that takes the records."),
 ]
 OptionalHost = Annotated[
     str | None, typer.Option("--host", help="The pristine host: a preset, or a structure file with the unit cell.")
@@ -77,11 +78,12 @@ def from_vasp(
     if host is None:
         host = host_from_options(str(host_name), supercell, supercell_matrix, vacuum, dimensionality)
     starts = _origin(checkpoint or (predicted_by if origin is None else None), origin)
+    from definet_flows.records.address import is_database
     from definet_flows.records.adoption import adopt_directories
     from definet_flows.records.store import open_store
 
-    with open_store(writable_folder(store)) as opened:
-        adopted = adopt_directories(opened, directories, host, starts, tolerance, store.resolve().name)
+    with open_store(store if is_database(store) else writable_folder(Path(store))) as opened:
+        adopted = adopt_directories(opened, directories, host, starts, tolerance, Path(opened.location).resolve().name)
     if as_json:
         show_json([_row(one, COLUMNS) for one in adopted])
     else:

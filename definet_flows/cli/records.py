@@ -1,4 +1,4 @@
-"""``results``: what a campaign directory holds, as tables, JSON or CSV."""
+"""``results``: what a results store holds, as tables, JSON or CSV."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from enum import StrEnum
 from itertools import islice
-from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
@@ -26,7 +25,12 @@ if TYPE_CHECKING:
 OPERATORS = {"=": "$in", "!=": "$nin", "<=": "$lte", ">=": "$gte", "<": "$lt", ">": "$gt"}
 CONDITION = re.compile(r"^\s*([\w.]+)\s*(!=|<=|>=|=|<|>)\s*(.*?)\s*$")
 
-Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A campaign's directory.")]
+Place = Annotated[
+    str,
+    typer.Argument(
+        metavar="DIR|URI", help="A campaign's directory, or a MongoDB's address (mongodb://…, or a store file)."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -66,7 +70,7 @@ def register(app: typer.Typer) -> None:
 
 
 def results(
-    directory: Directory,
+    place: Place,
     where: Annotated[
         list[str] | None,
         typer.Option("--where", metavar="KEY=VALUE", help="Keep what fits; also !=, <, >, <=, >=. May be given again."),
@@ -82,7 +86,7 @@ def results(
     if as_json and as_csv:
         raise InputError("--json and --csv exclude each other; give one of them.")
     criteria = {"$and": conditions} if (conditions := [_condition(kind, text) for text in where or ()]) else {}
-    with open_store(directory, read_only=True) as store:
+    with open_store(place, read_only=True) as store:
         records = sorted(_records(store, kind, criteria), key=_order)
     rows = [_flat(record.model_dump(mode="json", exclude={"positions"})) for record in islice(records, limit)]
     if as_json:

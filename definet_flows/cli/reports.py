@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from definet_flows.cli.output import show_json, show_table, writable_file
-from definet_flows.cli.records import AsJson, Directory
+from definet_flows.cli.records import AsJson, Place
 from definet_flows.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ def register(app: typer.Typer) -> None:
 
 
 def report(
-    directory: Directory,
+    place: Place,
     figure: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE.png", help="The figure; by default in DIR.")
+        Path | None, typer.Option("-o", "--output", metavar="FILE.png", help="The figure; by default in DIR, or here.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -40,19 +40,20 @@ def report(
     from definet_flows.analysis.accounting import campaign_account
     from definet_flows.analysis.figures import plot_ionic_steps
     from definet_flows.analysis.savings import not_trained_on
+    from definet_flows.records.address import is_database
     from definet_flows.records.savings import build_savings
     from definet_flows.records.store import open_store
 
-    with open_store(directory, read_only=True) as store:
-        campaign = _campaign(store, directory)
-        model = _model(campaign, directory)
+    with open_store(place, read_only=True) as store:
+        campaign = _campaign(store)
+        model = _model(campaign, store.location)
         savings = build_savings(store, model)
         account = campaign_account(campaign, store.relaxations(), list(store.predictions(model)), savings)
     thresholds = _thresholds(campaign)
     rows = savings_table(savings, thresholds)
     drawn = not_trained_on(savings) or savings
     panels = {force: counted_pairs(drawn, threshold) for threshold, force in thresholds.items()}
-    path = writable_file(figure or directory / FIGURE_FILE)
+    path = writable_file(figure or (Path() if is_database(place) else Path(place)) / FIGURE_FILE)
     plot_ionic_steps(
         panels, path, title=_title(campaign) + (", trained on all of these" if _all_trained_on(rows) else "")
     )
@@ -167,18 +168,18 @@ def _title(campaign: CampaignRecord) -> str:
     return f"{campaign.name}: {checkpoint}, {campaign.engine_name} {potential}".rstrip()
 
 
-def _campaign(store: RecordStore, directory: Path) -> CampaignRecord:
+def _campaign(store: RecordStore) -> CampaignRecord:
     campaigns = store.campaigns()
     if not campaigns:
-        raise InputError(f"{directory} holds no campaign yet; run one with --dir {directory} first.")
+        raise InputError(f"{store.location} holds no campaign yet; run one with --dir {store.location} first.")
     return campaigns[-1]
 
 
-def _model(campaign: CampaignRecord, directory: Path) -> dict[str, str]:
+def _model(campaign: CampaignRecord, location: str) -> dict[str, str]:
     """Criteria for the predictions of the campaign's present checkpoint and guard."""
     if campaign.model is None:
         raise InputError(
-            f"The campaign in {directory} has no model, so that there is nothing to compare; see `results`."
+            f"The campaign in {location} has no model, so that there is nothing to compare; see `results`."
         )
     return {"checkpoint_hash": campaign.model.checkpoint_hash, "guard_hash": campaign.model.guard_hash}
 

@@ -105,9 +105,11 @@ class EmbeddedStore(MontyStore):
 
     def query(self, criteria: dict[str, Any] | None = None, *args: Any, **kwargs: Any) -> Iterator[dict[str, Any]]:
         """As MontyStore.query; criteria that only list keys are answered without reading other documents."""
-        keys = None if args or any(kwargs.values()) else _listed_keys(criteria, self.key)
-        if keys is not None:
-            yield from self._by_key(keys)
+        asked = {name: value for name, value in kwargs.items() if value}
+        keys = None if args or asked.keys() - {"properties"} else _listed_keys(criteria, self.key)
+        fields = asked.get("properties")
+        if keys is not None and (fields is None or _are_top_level(fields)):
+            yield from (_projected(document, fields) for document in self._by_key(keys))
             return
         first, others = _patiently(lambda: _begun(super(EmbeddedStore, self).query(criteria, *args, **kwargs)))
         yield from first
@@ -149,6 +151,16 @@ class EmbeddedStore(MontyStore):
 def _encoded_id(key: str) -> bytes:
     """The key as MontyDB writes it into its table."""
     return bytes(monty_bson.id_encode(key))
+
+
+def _are_top_level(fields: Any) -> bool:
+    return isinstance(fields, list) and not any("." in field for field in fields)
+
+
+def _projected(document: dict[str, Any], fields: list[str] | None) -> dict[str, Any]:
+    if fields is None:
+        return document
+    return {name: value for name, value in document.items() if name == "_id" or name in fields}
 
 
 def _begun(documents: Iterator[dict[str, Any]]) -> tuple[list[dict[str, Any]], Iterator[dict[str, Any]]]:

@@ -15,3 +15,7 @@ class StoreInUseError(StoreError):
 
 class StoreContentError(InputError):
     """A folder holds no results store, or one that this version cannot read."""
+
+
+class StoreAddressError(InputError):
+    """The address of a database, or the file that holds it, cannot be used."""

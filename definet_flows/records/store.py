@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import sqlite3
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+import numpy as np
 from maggma.core import Store
 from maggma.stores import MemoryStore
 from pydantic import ValidationError
 
 from definet_flows.defects import DefectConfiguration, Host
+from definet_flows.records.address import database_address, is_database
+from definet_flows.records.database import Database, DatabaseStore
 from definet_flows.records.documents import (
     SCHEMA_VERSION,
     CampaignRecord,
@@ -25,14 +27,18 @@ from definet_flows.records.documents import (
     StoredDocument,
 )
 from definet_flows.records.embedded import EmbeddedStore
-from definet_flows.records.errors import StoreContentError, StoreError
+from definet_flows.records.errors import StoreContentError
 from definet_flows.records.lock import StoreLock
+from definet_flows.records.trouble import STORE_FAILURES, explained
 
 STORE_FOLDER = "store"
 LOCK_FILE = "lock"
 COLLECTIONS = ("campaigns", "relaxations", "predictions", "savings", "arrays")
+KEPT = {"relaxations": {"state": "converged"}}
+"""A document with these fields is not replaced by one without: a late report of a loss takes no result away."""
+
 _ARRAY_BATCH = 500
-_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_POINTER = "arrays"
 
 Document = TypeVar("Document", bound=StoredDocument)
 Located = TypeVar("Located", RelaxationRecord, PredictionRecord)
@@ -42,7 +48,8 @@ Criteria = dict[str, Any]
 class RecordStore:
     """Campaigns, relaxations, predictions and savings, each document found by its key.
 
-    Coordinates lie in a collection of their own, so that a query over figures reads no arrays.
+    Coordinates lie in a collection of their own, so that a query over figures reads no arrays. They are stored under their
+    content and the document says where, so that of two writers of one key neither gets the other's coordinates.
 
     Parameters
     ----------
@@ -89,6 +96,11 @@ class RecordStore:
         if self._lock is not None:
             self._lock.release()
 
+    def is_begun(self) -> bool:
+        """Whether there is a campaign or a relaxation."""
+        with self._clear_errors():
+            return any(self.stores[name].query_one({}, properties=["key"]) for name in ("campaigns", "relaxations"))
+
     def __enter__(self) -> Self:
         return self.connect()
 
@@ -96,14 +108,18 @@ class RecordStore:
         self.close()
 
     def add_relaxations(self, records: Iterable[RelaxationRecord]) -> None:
-        """Write relaxations; one with the key of an earlier one replaces it.
+        """Write relaxations; one with the key of an earlier one replaces it, unless only the earlier one converged.
 
         Raises
         ------
         StoreError
-            If the disk is full or cannot be written.
+            If the disk is full or cannot be written, or the database cannot be reached.
         """
-        self._add_with_positions("relaxations", list(records))
+        given = list(records)
+        unfinished = [record.key for record in given if record.state != "converged"]
+        there = self.relaxations({"key": {"$in": unfinished}}) if unfinished else ()
+        kept = {record.key for record in there if record.state == "converged"}
+        self._add_with_positions("relaxations", [record for record in given if record.key not in kept])
 
     def add_predictions(self, records: Iterable[PredictionRecord]) -> None:
         """Write predictions; one with the key of an earlier one replaces it."""
@@ -150,9 +166,14 @@ class RecordStore:
 
     def positions(self, keys: Iterable[str]) -> dict[str, list[list[float]]]:
         """Coordinates [n_sites][3] in Å of relaxations and predictions, by key; without those that have none."""
+        wanted = list(keys)
         with self._clear_errors():
-            found = self.stores["arrays"].query({"key": {"$in": list(keys)}})
-            return {content["key"]: content["positions"] for content in found}
+            pointers = {
+                content["key"]: content.get(_POINTER, content["key"])
+                for collection in ("relaxations", "predictions")
+                for content in self.stores[collection].query({"key": {"$in": wanted}}, properties=["key", _POINTER])
+            }
+        return self._pointed_at(pointers)
 
     def host(self, fingerprint: str) -> Host:
         """The pristine supercell of a fingerprint, engine-relaxed positions included.
@@ -176,10 +197,22 @@ class RecordStore:
 
     def _add_with_positions(self, collection: str, records: list[Located]) -> None:
         """Arrays first: a record that can be found always has its coordinates."""
-        arrays = [{"key": record.key, "positions": record.positions} for record in records if record.positions]
-        if arrays:
-            self._write("arrays", arrays)
-        self._write(collection, [record.model_dump(mode="json", exclude={"positions"}) for record in records])
+        pointers = {record.key: _pointer(record.key, record.positions) for record in records if record.positions}
+        self._write(
+            "arrays", [{"key": pointers[one.key], "positions": one.positions} for one in records if one.positions]
+        )
+        documents = [record.model_dump(mode="json", exclude={"positions"}) for record in records]
+        self._write(
+            collection,
+            [one | ({_POINTER: pointers[one["key"]]} if one["key"] in pointers else {}) for one in documents],
+        )
+
+    def _pointed_at(self, pointers: dict[str, str]) -> dict[str, list[list[float]]]:
+        """Coordinates by key, from where each document says that they are."""
+        with self._clear_errors():
+            found = self.stores["arrays"].query({"key": {"$in": list(pointers.values())}})
+            arrays = {content["key"]: content["positions"] for content in found}
+        return {key: arrays[pointer] for key, pointer in pointers.items() if pointer in arrays}
 
     def _write(self, collection: str, documents: list[dict[str, Any]]) -> None:
         if documents:
@@ -204,12 +237,13 @@ class RecordStore:
             yield from self._located(kind, batch, positions=positions)
 
     def _located(self, kind: type[Located], batch: list[dict[str, Any]], *, positions: bool) -> Iterator[Located]:
-        found = self.positions(content["key"] for content in batch) if positions else {}
+        pointers = {content["key"]: content.get(_POINTER, content["key"]) for content in batch} if positions else {}
+        found = self._pointed_at(pointers) if pointers else {}
         for content in batch:
             yield self._parsed(kind, {**content, "positions": found.get(content["key"])})
 
     def _parsed(self, kind: type[Document], content: dict[str, Any]) -> Document:
-        fields = {name: field for name, field in content.items() if name != "_id"}
+        fields = {name: field for name, field in content.items() if name not in {"_id", _POINTER}}
         try:
             return kind.model_validate(fields)
         except ValidationError as error:
@@ -229,44 +263,46 @@ class RecordStore:
         """Say in one sentence what a disk or database error means and what to do."""
         try:
             yield
-        except sqlite3.Error as error:
-            raise _explained(self.location, str(error), full="full" in str(error)) from error
-        except OSError as error:
-            raise _explained(self.location, error.strerror or str(error), full=error.errno in _DISK_FULL) from error
+        except STORE_FAILURES as error:
+            raise explained(self.location, error) from error
 
 
-def _explained(location: str, why: str, *, full: bool) -> StoreError:
-    if full:
-        return StoreError(f"The disk that holds {location} is full: free some space, then the same command goes on.")
-    return StoreError(
-        f"The results in {location} cannot be read or written ({why}): check the disk and the permissions there, "
-        "then the same command goes on."
-    )
+def _pointer(key: str, positions: list[list[float]]) -> str:
+    return f"{key}-{hashlib.blake2b(np.asarray(positions, dtype=np.float64).tobytes(), digest_size=8).hexdigest()}"
 
 
-def open_store(directory: str | Path, *, read_only: bool = False) -> RecordStore:
-    """Open the embedded results store of a campaign directory.
+def open_store(place: str | Path, *, read_only: bool = False) -> RecordStore:
+    """Open a results store: a campaign directory's, or one in MongoDB.
 
     Parameters
     ----------
-    directory
-        The campaign directory; the store lies in its folder ``store``, made if absent.
+    place
+        The campaign directory, whose folder ``store`` is made if absent; or the address of a database or the path of a
+        store file, as `definet_flows.records.address.database_address` reads them.
     read_only
         Take no lock and change nothing, so that results can be looked at while a campaign runs.
 
     Returns
     -------
     RecordStore
-        Connected; close it, or use it in a ``with`` statement.
+        Connected; close it, or use it in a ``with`` statement. One in a database has any number of writers.
 
     Raises
     ------
     StoreInUseError
-        If another process writes to it.
+        If another process writes to the directory.
     StoreContentError
         If it is opened to read and there is none.
+    StoreAddressError
+        If the address cannot be understood.
+    StoreError
+        If the database cannot be reached or does not let us in.
     """
-    folder = Path(directory) / STORE_FOLDER
+    return _open_database(place, read_only) if is_database(place) else _open_directory(Path(place), read_only)
+
+
+def _open_directory(directory: Path, read_only: bool) -> RecordStore:
+    folder = directory / STORE_FOLDER
     if read_only and not folder.is_dir():
         raise StoreContentError(f"{directory} holds no results; run a campaign with --dir {directory} first.")
     lock = None if read_only else StoreLock(folder / LOCK_FILE)
@@ -274,3 +310,18 @@ def open_store(directory: str | Path, *, read_only: bool = False) -> RecordStore
         lambda name: EmbeddedStore(name, str(folder), read_only=read_only), location=str(directory), lock=lock
     )
     return store.connect()
+
+
+def _open_database(place: str | Path, read_only: bool) -> RecordStore:
+    address = database_address(place)
+    database = Database(address)
+    store = RecordStore(
+        lambda name: DatabaseStore(name, database, kept=KEPT.get(name), read_only=read_only), location=address.shown
+    )
+    with contextlib.ExitStack() as failing:
+        failing.callback(database.close)
+        store.connect()
+        if read_only and not store.is_begun():
+            raise StoreContentError(f"{address.shown} holds no results; check the name of the database.")
+        failing.pop_all()
+    return store

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from pymongo import MongoClient
@@ -33,6 +34,13 @@ def mongo_database(mongo_uri):
 
 
 @pytest.fixture
+def mongo_address(mongo_uri, mongo_database):
+    """Address of a database that no other test uses, as ``--store`` and `open_store` take it."""
+    parts = urlsplit(mongo_uri)
+    return urlunsplit(parts._replace(path=f"/{mongo_database}"))
+
+
+@pytest.fixture
 def database_server(tmp_path):
     """A `DatabaseServer` of this test's own, started, to stop, kill and restart."""
     _need_database()
@@ -40,11 +48,11 @@ def database_server(tmp_path):
         yield server
 
 
-@pytest.fixture
-def guarded_server(tmp_path):
-    """As `database_server`, letting in only the user ``ada`` with the password ``lovelace``."""
+@pytest.fixture(scope="session")
+def guarded_server(tmp_path_factory):
+    """A `DatabaseServer` for all tests, letting in only the user ``ada`` with the password ``lovelace``."""
     _need_database()
-    with DatabaseServer(tmp_path / "guarded-mongo", user=("ada", "lovelace")) as server:
+    with DatabaseServer(tmp_path_factory.mktemp("guarded-mongo"), user=("ada", "lovelace")) as server:
         yield server
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import sqlite3
 
+import numpy as np
 import pytest
 from maggma.stores import MemoryStore
 
@@ -18,9 +19,15 @@ from definet_flows.records.documents import CampaignRecord
 from definet_flows.records.extract import pristine_configuration
 
 
-@pytest.fixture(params=["memory", "embedded"])
+@pytest.fixture(params=["memory", "embedded", "database"])
 def store(request, tmp_path):
-    opened = RecordStore.in_memory() if request.param == "memory" else open_store(tmp_path / "run")
+    """The same answers are asked of every kind of store."""
+    if request.param == "memory":
+        opened = RecordStore.in_memory()
+    else:
+        opened = open_store(
+            tmp_path / "run" if request.param == "embedded" else request.getfixturevalue("mongo_address")
+        )
     with opened:
         yield opened
 
@@ -87,6 +94,71 @@ def test_a_record_of_the_same_key_takes_its_place(store, copper):
     (found,) = store.relaxations(positions=True)
     assert (found.state, found.ionic_steps) == ("converged", 9)
     assert found.positions is not None
+
+
+def test_a_late_report_of_a_loss_takes_no_result_away(store, copper):
+    configuration = copper.configuration()
+    converged = copper.record(configuration, steps=9)
+    store.add_relaxations([converged])
+    store.add_relaxations([copper.record(configuration, error="its launcher died")])
+    assert list(store.relaxations(positions=True)) == [converged]
+    again = copper.record(configuration, steps=7)
+    store.add_relaxations([again])
+    assert list(store.relaxations(positions=True)) == [again]
+
+
+def test_records_of_two_writers_keep_their_own_coordinates(store, copper):
+    """Both have written their coordinates before either writes its record, and the first one's record comes last."""
+    configuration = copper.configuration()
+    first, second = (copper.record(configuration, steps=steps) for steps in (5, 6))
+    moved = second.model_copy(update={"positions": (np.array(second.positions) + 0.1).tolist()})
+    store.add_relaxations([first])
+    (document,) = store.stores["relaxations"].query({})
+    store.add_relaxations([moved])
+    store.stores["relaxations"].update({name: value for name, value in document.items() if name != "_id"})
+    assert list(store.relaxations(positions=True)) == [first]
+    assert store.positions([first.key]) == {first.key: first.positions}
+
+
+def test_coordinates_written_by_earlier_versions_are_found(store, copper):
+    record = copper.record(copper.configuration())
+    store.stores["arrays"].update([{"key": record.key, "positions": record.positions}])
+    store.stores["relaxations"].update([record.model_dump(mode="json", exclude={"positions"})])
+    assert list(store.relaxations(positions=True)) == [record]
+    assert store.positions([record.key]) == {record.key: record.positions}
+
+
+CRITERIA = [
+    {},
+    {"label": "V_Cu"},
+    {"label": {"$in": ["V_Cu", "Al_Cu"]}, "state": "converged"},
+    {"label": {"$nin": ["V_Cu"]}},
+    {"ionic_steps": {"$gt": 2, "$lte": 5}},
+    {"energy": {"$lt": 0}},
+    {"reason": None},
+    {"electronic_steps": None, "start": "prerelaxed"},
+    {"host.name": {"$regex": "^C"}},
+    {"$and": [{"n_defects": {"$gte": 2}}, {"charge": {"$in": [0, "0"]}}]},
+    {"$or": [{"start": "prerelaxed"}, {"n_defects": 2}]},
+    {"defects": {"$size": 2}},
+    {"details": {"$exists": True}},
+    {"details.functional": {"$ne": "PBE"}},
+    {"max_force_history": {"$elemMatch": {"$lt": 0.01}}},
+]
+
+
+@pytest.mark.parametrize("criteria", CRITERIA, ids=str)
+def test_questions_have_the_same_answers_everywhere(store, runs, copper, criteria):
+    with RecordStore.in_memory() as oracle:
+        for each in (oracle, store):
+            each.add_relaxations(
+                [*runs[0], copper.record(copper.configuration({0: "Al", 1: "Al"}), error="it crashed")]
+            )
+        expected = by_key(oracle.relaxations(criteria, positions=True))
+    assert by_key(store.relaxations(criteria, positions=True)) == [
+        one.model_copy(update={"last_updated": other.last_updated})
+        for one, other in zip(expected, by_key(store.relaxations(criteria)), strict=True)
+    ]
 
 
 def test_every_structure_can_be_rebuilt(store, copper, runs):
