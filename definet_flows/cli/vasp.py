@@ -37,7 +37,7 @@ def vasp_inputs(
             f"{campaign} relaxes with the {plan.engine.name} engine; write engine: {{name: vasp}} for VASP."
         )
     try:
-        from definet_flows.engines.vasp.inputs import write_inputs
+        from definet_flows.engines.vasp.inputs.sets import write_inputs
     except ImportError as error:
         raise InputError(f"VASP inputs need atomate2 ({error}): pip install 'definet-flows[vasp]'.") from error
     writable_folder(directory)

@@ -6,7 +6,7 @@ from pydantic import Discriminator, Tag
 
 from definet_flows.engines.forcefield import ForceFieldEngine
 from definet_flows.engines.relaxation import Engine, EngineDescription, Relaxation
-from definet_flows.engines.vasp.settings import VaspEngine
+from definet_flows.engines.vasp.engine import VaspEngine
 
 
 def _name(settings: Any) -> Any:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from definet_flows.defects import DefectConfiguration, Host, HostReference
+from definet_flows.defects import DefectConfiguration, Host
 from definet_flows.defects.host import content_hash
-from definet_flows.defects.symmetry import symmetrised
 from definet_flows.engines.potentials import load_potential, potential_version
 from definet_flows.engines.relaxation import FloatArray, Relaxation
+from definet_flows.engines.starts import pristine_positions, start_of, with_reference
+from definet_flows.errors import InputError
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -96,24 +97,16 @@ class ForceFieldEngine(BaseModel):
         unit = host.with_supercell((1, 1, 1))
         tight = self.model_copy(update={"force_threshold": self.force_threshold * _HOST_THRESHOLD_SHARE, "rattle": 0.0})
         outcome = tight.relax_pristine(unit)
-        if outcome.positions is None or not outcome.converged:
-            raise _host_failure(host, self, outcome)
-        moved = np.array(outcome.positions) - unit.nominal_positions
-        displacements = symmetrised(moved, unit.unit_cell, unit.unit_cell_operations)
-        reference = HostReference(
-            engine=f"{self.name}:{self.potential}",
-            physics_hash=self.physics_hash,
-            displacements=tuple((float(x), float(y), float(z)) for x, y, z in displacements),
-            max_force_before=outcome.max_force_history[0],
-            max_force_after=outcome.max_force_history[-1],
-        )
-        return host.with_reference(reference)
+        moved = pristine_positions(unit, outcome, self.potential) - unit.nominal_positions
+        return with_reference(host, moved, f"{self.name}:{self.potential}", self.physics_hash, outcome)
 
     def relax_pristine(self, host: Host) -> Relaxation:
         """Relax the pristine supercell, the energy reference."""
         return self._relax(host, np.arange(host.n_sites), host.atomic_numbers, host.positions)
 
-    def relax(self, configuration: DefectConfiguration, start_positions: FloatArray | None = None) -> Relaxation:
+    def relax(
+        self, configuration: DefectConfiguration, start_positions: FloatArray | None = None, charge: int = 0
+    ) -> Relaxation:
         """Relax the atoms of a configuration in its fixed cell.
 
         Parameters
@@ -122,19 +115,24 @@ class ForceFieldEngine(BaseModel):
             What to relax.
         start_positions
             [n_sites, 3] Å in host site order; by default the unrelaxed start.
+        charge
+            0: a force field knows no electrons.
 
         Returns
         -------
         Relaxation
             Also where the run failed: a calculator's error becomes its ``error``.
+
+        Raises
+        ------
+        InputError
+            If the cell is charged.
         """
-        host = configuration.host
-        start = host.positions if start_positions is None else np.asarray(start_positions, dtype=float)
-        # Both starts of a configuration get the same displacements.
-        rng = np.random.default_rng(int(configuration.id, 16))
-        start = start + self.rattle * rng.standard_normal(start.shape)
+        if charge:
+            raise InputError(f"A force field knows no charge, and {charge:+d} was asked for; relax it with VASP.")
+        start = start_of(configuration, start_positions, self.rattle)
         sites = np.flatnonzero(configuration.occupied)
-        return self._relax(host, sites, configuration.atomic_numbers, start)
+        return self._relax(configuration.host, sites, configuration.atomic_numbers, start)
 
     def _relax(self, host: Host, sites: Any, atomic_numbers: Any, start: FloatArray) -> Relaxation:
         from ase import Atoms
@@ -182,13 +180,3 @@ class ForceFieldEngine(BaseModel):
         except (RuntimeError, ValueError, ArithmeticError) as error:
             return history, f"{self.potential} failed after {len(history)} evaluations: {type(error).__name__}: {error}"
         return history, None
-
-
-def _host_failure(host: Host, engine: ForceFieldEngine, outcome: Relaxation) -> Exception:
-    from definet_flows.errors import DefinetFlowsError
-
-    why = outcome.error or f"largest force {outcome.max_force:.3g} eV/Å after {outcome.ionic_steps} evaluations"
-    return DefinetFlowsError(
-        f"The pristine {host.name} cell did not relax with {engine.potential} ({why}); "
-        "check the structure, or set relax_host: false."
-    )

@@ -154,7 +154,9 @@ class Engine(EngineDescription, Protocol):
     def relaxed_host(self, host: Host) -> Host:
         """The host with the pristine positions this engine prefers, recorded as its reference."""
 
-    def relax(self, configuration: DefectConfiguration, start_positions: FloatArray | None = None) -> Relaxation:
+    def relax(
+        self, configuration: DefectConfiguration, start_positions: FloatArray | None = None, charge: int = 0
+    ) -> Relaxation:
         """Relax the atoms of a configuration in its fixed cell.
 
         Parameters
@@ -163,6 +165,13 @@ class Engine(EngineDescription, Protocol):
             What to relax.
         start_positions
             [n_sites, 3] Å in host site order; by default the unrelaxed start.
+        charge
+            Total charge of the cell in elementary charges, as its record states it.
+
+        Raises
+        ------
+        InputError
+            If the engine cannot treat a charged cell.
         """
 
     def relax_pristine(self, host: Host) -> Relaxation:

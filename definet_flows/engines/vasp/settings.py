@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from definet_flows.defects import DefectConfiguration, Host, HostReference
 from definet_flows.defects.host import content_hash
-from definet_flows.defects.symmetry import symmetrised
 from definet_flows.engines.moments import Scheme
-from definet_flows.engines.relaxation import FloatArray, Relaxation
 from definet_flows.engines.vasp.incar import EXECUTION, checked_settings, departures, relaxation_incar
-from definet_flows.engines.vasp.kpoints import kpoint_warning
-from definet_flows.errors import DefinetFlowsError, InputError
-
-logger = logging.getLogger(__name__)
 
 _EXECUTION = {
     "vasp_cmd",
@@ -53,8 +43,8 @@ class SinglePoint(BaseModel):
         return checked_settings(value)
 
 
-class VaspEngine(BaseModel):
-    """Settings of the VASP engine; `relax` does the work."""
+class VaspSettings(BaseModel):
+    """Settings of the VASP engine."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -131,99 +121,3 @@ class VaspEngine(BaseModel):
         """Settings that change only where and how fast it runs."""
         chosen = {key: value for key, value in self.user_incar_settings.items() if key in EXECUTION}
         return self.model_dump(mode="json", include=_EXECUTION) | {"incar": chosen}
-
-    def in_campaign(self, directory: Path, host: Host) -> Self:
-        """The engine as a campaign uses it: runs lie in its directory, and the wall time counts from now.
-
-        Parameters
-        ----------
-        directory
-            Of the campaign.
-        host
-            Its pristine supercell; what is unwise for it is warned of.
-        """
-        if warning := kpoint_warning(host, self.kpoints):
-            logger.warning(warning)
-        deadline = None if self.walltime is None else time.time() + self.walltime
-        where = self.directory or directory / "vasp"
-        return self.model_copy(update={"directory": where.resolve(), "deadline": self.deadline or deadline})
-
-    def relaxed_host(self, host: Host) -> Host:
-        """The host with VASP's own pristine positions as its reference; its cell stays.
-
-        The supercell is relaxed as the configurations are, so that its k-points are theirs, and the displacements are
-        averaged over its unit cells and their symmetry.
-
-        Raises
-        ------
-        InputError
-            If VASP or a POTCAR is missing.
-        DefinetFlowsError
-            If the pristine cell does not converge.
-        """
-        if not self.relax_host or (host.reference and host.reference.physics_hash == self.physics_hash):
-            return host
-        outcome = self.relax_pristine(host)
-        if outcome.positions is None or not outcome.converged:
-            why = outcome.error or f"largest force {outcome.max_force} eV/Å after {outcome.ionic_steps} ionic steps"
-            raise DefinetFlowsError(
-                f"The pristine {host.name} supercell did not relax with VASP ({why}); correct the settings, or set "
-                "relax_host: false."
-            )
-        moved = (
-            (np.array(outcome.positions) - host.positions).reshape(len(host.unit_cell), host.n_cells, 3).mean(axis=1)
-        )
-        unit = host.with_supercell((1, 1, 1))
-        moved += unit.positions - unit.nominal_positions
-        displacements = symmetrised(moved, unit.unit_cell, unit.unit_cell_operations)
-        reference = HostReference(
-            engine=self.name,
-            physics_hash=self.physics_hash,
-            displacements=tuple((float(x), float(y), float(z)) for x, y, z in displacements),
-            max_force_before=outcome.max_force_history[0],
-            max_force_after=outcome.max_force_history[-1],
-        )
-        return host.with_reference(reference)
-
-    def relax_pristine(self, host: Host) -> Relaxation:
-        """Relax the pristine supercell, the energy reference; errors as for `relax`."""
-        return self._run(DefectConfiguration(host, ()), host.positions, "unrelaxed")
-
-    def relax(self, configuration: DefectConfiguration, start_positions: FloatArray | None = None) -> Relaxation:
-        """Relax the atoms of a configuration in its fixed cell, in a directory of its own.
-
-        A run that was killed goes on from where it was; one that has ended is read, not repeated, unless it failed.
-
-        Parameters
-        ----------
-        configuration
-            What to relax.
-        start_positions
-            [n_sites, 3] Å in host site order; by default the unrelaxed start.
-
-        Returns
-        -------
-        Relaxation
-            Also where the run failed, with the reason, the directory, and the steps and core-hours until then.
-
-        Raises
-        ------
-        InputError
-            If VASP or a POTCAR is missing.
-        WalltimeError
-            If the wall time ends first; the same call goes on in another job.
-        """
-        host = configuration.host
-        start = host.positions if start_positions is None else np.asarray(start_positions, dtype=float)
-        rng = np.random.default_rng(int(configuration.id, 16))  # the same displacements for both starts
-        start = start + self.rattle * rng.standard_normal(start.shape)
-        return self._run(configuration, start, "unrelaxed" if start_positions is None else "prerelaxed")
-
-    def _run(self, configuration: DefectConfiguration, start: FloatArray, origin: str) -> Relaxation:
-        try:
-            from definet_flows.engines.vasp.running import relax
-        except ImportError as error:
-            raise InputError(
-                f"The VASP engine needs atomate2 and custodian ({error}): pip install 'definet-flows[vasp]'."
-            ) from error
-        return relax(self, configuration, start, origin)

@@ -13,7 +13,7 @@ import numpy as np
 
 from definet_flows.defects import Host
 from definet_flows.defects.host import content_hash
-from definet_flows.engines.vasp.files import run_directories
+from definet_flows.engines.vasp.outputs.files import run_directories
 from definet_flows.errors import DefinetFlowsError, InputError
 from definet_flows.records.adoption.directory import AdoptedRun, read_adopted
 from definet_flows.records.adoption.origin import StartOrigin

@@ -16,9 +16,10 @@ from definet_flows.defects.equivalence import canonical_images
 from definet_flows.defects.host import FloatArray, content_hash
 from definet_flows.defects.matching import StructureMatch, match_structure
 from definet_flows.defects.pairing import to_host_frame
-from definet_flows.engines.vasp.outputs import VaspRun, read_run, relaxation_of
-from definet_flows.engines.vasp.physics import charge_of, physics_of, untold
-from definet_flows.engines.vasp.steps import Frame
+from definet_flows.engines.vasp.outputs.figures import Frame
+from definet_flows.engines.vasp.outputs.physics import charge_of, physics_of, untold
+from definet_flows.engines.vasp.outputs.relaxations import relaxation_of
+from definet_flows.engines.vasp.outputs.runs import VaspRun, read_run
 from definet_flows.errors import InputError
 from definet_flows.records.adoption.origin import StartOrigin
 from definet_flows.records.documents import PredictionRecord, RelaxationRecord

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from definet_flows.engines.vasp.files import is_run_directory, read_directory, run_directories
+from definet_flows.engines.vasp.outputs.files import is_run_directory, read_directory, run_directories
 from definet_flows.errors import InputError
 from tests import vasp_runs
 

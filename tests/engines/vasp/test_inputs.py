@@ -12,12 +12,8 @@ import pytest
 from definet_flows.defects import HOST_PRESETS, DefectConfiguration, Host
 from definet_flows.engines import VaspEngine
 from definet_flows.engines.moments import initial_moments
-from definet_flows.engines.vasp.inputs import (
-    POTCARS,
-    poscar_order,
-    relaxation_inputs,
-    single_point_inputs,
-)
+from definet_flows.engines.vasp.inputs.potcars import POTCARS
+from definet_flows.engines.vasp.inputs.sets import poscar_order, relaxation_inputs, single_point_inputs
 from definet_flows.engines.vasp.settings import SinglePoint
 from definet_flows.errors import InputError
 from tests.vasp_standin.potcars import VALENCES, write_potcars

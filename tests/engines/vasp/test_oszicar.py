@@ -5,7 +5,7 @@ import io
 import pytest
 from pymatgen.io.vasp import Oszicar
 
-from definet_flows.engines.vasp.oszicar import read_oszicar
+from definet_flows.engines.vasp.outputs.oszicar import read_oszicar
 
 HEAD = "       N       E                     dE             d eps       ncg     rms          rms(c)\n"
 ELECTRONIC = "DAV: {n:3d}    -0.148934566745E+03   -0.14893E+03   -0.10E+04   512   0.18E+03\n"

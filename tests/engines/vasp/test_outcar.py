@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from pymatgen.io.vasp import Outcar
 
-from definet_flows.engines.vasp.outcar import read_outcar
-from definet_flows.engines.vasp.vasprun import read_vasprun
+from definet_flows.engines.vasp.outputs.outcar import read_outcar
+from definet_flows.engines.vasp.outputs.vasprun import read_vasprun
 
 WRITTEN_BY_VASP = Path(ase.test.__file__).parent / "testdata" / "vasp" / "OUTCAR_example_1"
 
@@ -32,8 +32,8 @@ def test_figures_are_those_that_pymatgen_reads(outcar):
     report, theirs = read(outcar), Outcar(outcar)
     assert report.cores == theirs.run_stats["cores"]
     assert report.elapsed == theirs.run_stats["Elapsed time (sec)"]
-    assert report.cpu == theirs.run_stats["Total CPU time used (sec)"]
-    assert report.memory == theirs.run_stats["Maximum memory used (kb)"]
+    assert report.cpu_seconds == theirs.run_stats["Total CPU time used (sec)"]
+    assert report.memory_kb == theirs.run_stats["Maximum memory used (kb)"]
     assert report.total_moment == pytest.approx(theirs.total_mag)
     assert report.steps[-1].energy == pytest.approx(theirs.final_energy)
     pattern = {"forces": r"POSITION\s+TOTAL-FORCE"}

@@ -8,7 +8,8 @@ import pytest
 from pymatgen.core import Structure
 from pymatgen.io.vasp import Outcar, Vasprun
 
-from definet_flows.engines.vasp.outputs import host_positions, read_run, relaxation_of
+from definet_flows.engines.vasp.outputs.relaxations import host_positions, relaxation_of
+from definet_flows.engines.vasp.outputs.runs import read_run
 from definet_flows.errors import InputError
 from tests import vasp_runs
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from definet_flows.engines.vasp.attempts import AttemptFigures
-from definet_flows.engines.vasp.outputs import read_run
-from definet_flows.engines.vasp.physics import charge_of, functional_of, physics_of, untold
+from definet_flows.engines.vasp.outputs.attempts import AttemptFigures
+from definet_flows.engines.vasp.outputs.physics import charge_of, functional_of, physics_of, untold
+from definet_flows.engines.vasp.outputs.runs import read_run
 from definet_flows.errors import InputError
 from tests import vasp_runs
 
@@ -12,7 +12,7 @@ PBE = {"Mo": "PAW_PBE Mo_pv 04Feb2005", "S": "PAW_PBE S 06Sep2000"}
 
 
 def figures(parameters=None, potcars=PBE, **incar):
-    return AttemptFigures(".", incar={"NSW": 100} | incar, parameters=parameters or {}, potcars=potcars)
+    return AttemptFigures(source=".", incar={"NSW": 100} | incar, parameters=parameters or {}, potcars=potcars)
 
 
 def test_the_files_tell_the_same_whichever_are_left(run_copy, finished):
@@ -120,16 +120,16 @@ def test_a_functional_that_nothing_tells_has_no_name():
 
 
 def test_what_nothing_tells_is_named():
-    assert untold(physics_of(AttemptFigures("."))) == ["incar", "kpoints", "potcars", "lattice"]
+    assert untold(physics_of(AttemptFigures(source="."))) == ["incar", "kpoints", "potcars", "lattice"]
     assert untold(physics_of(figures(potcars={}))) == ["kpoints", "potcars", "lattice", "ENCUT", "GGA", "IBRION"]
     assert "ENCUT" not in untold(physics_of(figures({"ENMAX": 280.0})))
 
 
 def test_charge_is_what_the_neutral_cell_has_more_than_the_run():
-    told = AttemptFigures(".", parameters={"NELECT": 161.0}, valence_electrons=162.0)
+    told = AttemptFigures(source=".", parameters={"NELECT": 161.0}, valence_electrons=162.0)
     assert charge_of(told) == 1
-    assert charge_of(AttemptFigures(".")) == 0
+    assert charge_of(AttemptFigures(source=".")) == 0
     with pytest.raises(InputError, match="NELECT is set"):
-        charge_of(AttemptFigures(".", incar={"NELECT": 161.0}))
+        charge_of(AttemptFigures(source=".", incar={"NELECT": 161.0}))
     with pytest.raises(InputError, match="no whole number"):
-        charge_of(AttemptFigures(".", parameters={"NELECT": 161.5}, valence_electrons=162.0))
+        charge_of(AttemptFigures(source=".", parameters={"NELECT": 161.5}, valence_electrons=162.0))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from definet_flows.engines.vasp.custody import WalltimeError
+from definet_flows.engines.vasp.running.custody import WalltimeError
 from definet_flows.errors import DefinetFlowsError, InputError
 from tests import copper
 
@@ -175,7 +175,7 @@ def test_no_command_no_potcar_no_package(engine, pair, monkeypatch):
         engine().relax(copper.configuration({0: "Ag"}))
     with pytest.raises(InputError, match="no POTCAR Cu_gw for Cu"):
         engine(potcars={"Cu": "Cu_gw"}).relax(pair)
-    monkeypatch.setitem(__import__("sys").modules, "definet_flows.engines.vasp.running", None)
+    monkeypatch.setitem(__import__("sys").modules, "definet_flows.engines.vasp.running.relaxing", None)
     with pytest.raises(InputError, match=r"pip install 'definet-flows\[vasp\]'"):
         engine().relax(pair)
 

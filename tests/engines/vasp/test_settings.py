@@ -5,7 +5,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from definet_flows.defects import Host
 from definet_flows.engines import EngineSettings, ForceFieldEngine, VaspEngine
-from definet_flows.engines.vasp.kpoints import kpoint_warning
+from definet_flows.engines.vasp.inputs.kpoints import kpoint_warning
 
 READ = TypeAdapter(EngineSettings)
 

@@ -3,9 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from definet_flows.engines.vasp.outputs import host_positions, read_run, relaxation_of
-from definet_flows.engines.vasp.physics import physics_of
-from definet_flows.engines.vasp.tasks import read_task
+from definet_flows.engines.vasp.outputs.physics import physics_of
+from definet_flows.engines.vasp.outputs.relaxations import host_positions, relaxation_of
+from definet_flows.engines.vasp.outputs.runs import read_run
+from definet_flows.engines.vasp.outputs.tasks import read_task
 from definet_flows.errors import InputError
 from tests import vasp_runs
 

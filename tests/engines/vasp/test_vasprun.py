@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pymatgen.io.vasp import Vasprun
 
-from definet_flows.engines.vasp.vasprun import read_vasprun
+from definet_flows.engines.vasp.outputs.vasprun import read_vasprun
 
 WRITTEN_BY_VASP = Path(ase.test.__file__).parent / "testdata" / "vasp"
 
@@ -117,7 +117,7 @@ def test_atoms_that_are_held_fixed_do_not_count_as_forces():
 
 MEASURED = """
 import resource, sys
-from definet_flows.engines.vasp.vasprun import read_vasprun
+from definet_flows.engines.vasp.outputs.vasprun import read_vasprun
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 with open(sys.argv[1], "rb") as content:
     read_vasprun(content)  # a small file first: what is imported and kept for good

@@ -1,4 +1,4 @@
-"""OSZICAR read line by line: the steps and energies that remain where the larger files are missing or cut off.
+"""OSZICAR and standard output line by line: steps and energies that remain where larger files are missing or cut off.
 
 pymatgen's reader stops with an error in the middle of a line that was cut off; the tests compare the two where both can read.
 """
@@ -10,39 +10,46 @@ from typing import IO
 
 import numpy as np
 
-from definet_flows.engines.vasp.files import DAMAGED
-from definet_flows.engines.vasp.steps import FileReport, IonicStep
+from definet_flows.engines.vasp.outputs.figures import FileReport, IonicStep
+from definet_flows.engines.vasp.outputs.files import DAMAGED
 
 _ELECTRONIC = re.compile(r"^\s*[A-Za-z]+\s*:\s*\d+\s+\S+\s+\S+")
-_IONIC = re.compile(r"^\s*\d+\s+.*?\bF=\s*(\S+)\s+E0=\s*(\S+)\s+d E\s*=\s*\S+(.*)$")
+_IONIC = re.compile(r"^\s*(\d+)\s+.*?\bF=\s*\S+\s+E0=\s*(\S+)\s+d E\s*=\s*\S+(.*)$")
 _MOMENT = re.compile(r"mag=\s*(.+)$")
+_REACHED = "reached required accuracy"
 _BARE_EXPONENT = re.compile(r"(?<=\d)([+-]\d+)$")
 """VASP leaves the E out where the exponent has three digits."""
 
 
 def read_oszicar(content: IO[bytes]) -> FileReport:
-    """Read an OSZICAR, whole or cut off.
+    """Read an OSZICAR, or the standard output, which repeats its lines; whole or cut off.
 
     Parameters
     ----------
     content
-        The file, decompressed.
+        The file, decompressed. Of several starts that were written into one file, the last counts.
     """
     report = FileReport()
-    electronic = 0
     try:
         for raw in content:
-            line = raw.decode(errors="replace")
-            if _ELECTRONIC.match(line):
-                electronic += 1
-            elif (found := _IONIC.match(line)) is not None:
-                report.steps.append(IonicStep(electronic or None, _energy(found[2])))
-                report.total_moment = _moment(found[3])
-                electronic = 0
+            _take(report, raw.decode(errors="replace"))
     except DAMAGED as error:
         report.flaw = f"cut off or damaged ({error})"
-    report.unfinished = electronic
     return report
+
+
+def _take(report: FileReport, line: str) -> None:
+    if _ELECTRONIC.match(line):
+        report.unfinished += 1
+        report.reached = False  # what was said before it was said of another step
+    elif (found := _IONIC.match(line)) is not None:
+        if found[1] == "1":
+            report.steps.clear()
+        report.steps.append(IonicStep(report.unfinished or None, _energy(found[2])))
+        report.total_moment = _moment(found[3])
+        report.unfinished = 0
+    elif _REACHED in line:
+        report.reached = True
 
 
 def _moment(rest: str) -> float | None:

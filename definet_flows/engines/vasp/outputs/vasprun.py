@@ -8,8 +8,7 @@ from xml.etree.ElementTree import Element, ParseError, iterparse
 
 import numpy as np
 
-from definet_flows.engines.vasp.files import DAMAGED
-from definet_flows.engines.vasp.steps import (
+from definet_flows.engines.vasp.outputs.figures import (
     FileReport,
     FloatArray,
     Frame,
@@ -18,6 +17,7 @@ from definet_flows.engines.vasp.steps import (
     kpoint_mesh,
     largest_force,
 )
+from definet_flows.engines.vasp.outputs.files import DAMAGED
 
 _KEPT = {
     "modeling": {"generator", "incar", "kpoints", "parameters", "atominfo", "structure"},
@@ -81,7 +81,7 @@ class _Reader:
     """Puts the elements together."""
 
     def __init__(self) -> None:
-        self.report = FileReport()
+        self.report = FileReport(ended=False)
         self._species: tuple[str, ...] = ()
         self._movable: Any = None
         self._forces: float | None = None

@@ -1,4 +1,4 @@
-"""What the readers of VASP's files have in common: an ionic step, and what one file tells of a run."""
+"""The figures of one start of VASP, and what the readers of its files have in common."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ class IonicStep:
     electronic_converged: bool | None = None
 
 
-@dataclass
-class FileReport:
-    """What one of VASP's files tells of one start; None for what it does not.
+@dataclass(kw_only=True)
+class Figures:
+    """What is known of one start of VASP; None for what is not.
 
     Parameters
     ----------
@@ -64,21 +64,17 @@ class FileReport:
         Self-consistency steps of an ionic step that was not finished.
     initial, final
         Atoms of the input, and of the last finished ionic step.
-    final_positions
-        [n_atoms, 3] Å of the last finished ionic step, where the file gives no cell with them.
     ended
-        VASP came to its own end.
+        VASP came to its own end, whether converged or not.
     reached
-        VASP says that it reached the required accuracy.
+        VASP says, after its last step, that it reached the required accuracy.
     total_moment
         Of the last finished step, Bohr magnetons; its length where spins are not collinear.
-    elapsed, cpu
-        Seconds by VASP's own account at its end.
-    loops
-        Seconds of the self-consistency cycles and forces, which is all that a run cut off tells of its time.
+    cpu_seconds
+        Processor time by VASP's own account at its end, s.
     cores
         Processor cores.
-    memory
+    memory_kb
         Largest memory of a process, kB.
     version
         Version of VASP.
@@ -90,29 +86,45 @@ class FileReport:
         Element symbol to title of its potential.
     valence_electrons
         Electrons of the neutral cell.
-    flaw
-        What is wrong with the file; None where it is whole.
     """
 
     steps: list[IonicStep] = field(default_factory=list)
     unfinished: int = 0
     initial: Frame | None = None
     final: Frame | None = None
-    final_positions: FloatArray | None = None
-    ended: bool = False
+    ended: bool | None = None
     reached: bool = False
     total_moment: float | None = None
-    elapsed: float | None = None
-    cpu: float | None = None
-    loops: float | None = None
+    cpu_seconds: float | None = None
     cores: int | None = None
-    memory: float | None = None
+    memory_kb: float | None = None
     version: str | None = None
     incar: dict[str, Any] = field(default_factory=dict)
     parameters: dict[str, Any] = field(default_factory=dict)
     kpoints: dict[str, Any] | None = None
     potcars: dict[str, str] = field(default_factory=dict)
     valence_electrons: float | None = None
+
+
+@dataclass(kw_only=True)
+class FileReport(Figures):
+    """What one of VASP's files tells of one start.
+
+    Parameters
+    ----------
+    final_positions
+        [n_atoms, 3] Å of the last finished ionic step, where the file gives no cell with them.
+    elapsed
+        Wall time by VASP's own account at its end, s.
+    loops
+        Seconds of the self-consistency cycles and forces, which is all that a run cut off tells of its time.
+    flaw
+        What is wrong with the file; None where it is whole.
+    """
+
+    final_positions: FloatArray | None = None
+    elapsed: float | None = None
+    loops: float | None = None
     flaw: str | None = None
 
 

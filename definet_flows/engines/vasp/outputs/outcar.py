@@ -12,8 +12,8 @@ from typing import IO
 
 import numpy as np
 
-from definet_flows.engines.vasp.files import DAMAGED
-from definet_flows.engines.vasp.steps import FileReport, IonicStep, largest_force
+from definet_flows.engines.vasp.outputs.figures import FileReport, IonicStep, largest_force
+from definet_flows.engines.vasp.outputs.files import DAMAGED
 
 _SIGNS = (
     *("Iteration", "LOOP", "TOTAL-FORCE", "energy  without entropy", "number of electron ", "aborting loop"),
@@ -42,8 +42,8 @@ _TOTAL_CORES = re.compile(r"running(?: on)?\s+(\d+)\s+total cores")
 _RANKS = re.compile(r"running\s+(\d+)\s+mpi-ranks(?:, with\s+(\d+)\s+threads/rank)?")
 _STATISTICS = {
     "Elapsed time (sec)": "elapsed",
-    "Total CPU time used (sec)": "cpu",
-    "Maximum memory used (kb)": "memory",
+    "Total CPU time used (sec)": "cpu_seconds",
+    "Maximum memory used (kb)": "memory_kb",
 }
 
 
@@ -65,7 +65,7 @@ def read_outcar(content: IO[bytes]) -> FileReport:
 
 class _Reader:
     def __init__(self) -> None:
-        self.report = FileReport()
+        self.report = FileReport(ended=False)
         self._electronic = 0
         self._forces: float | None = None
         self._converged: bool | None = None
@@ -82,6 +82,7 @@ class _Reader:
                 self._table(lines)
             elif "Iteration" in line:
                 self._electronic += 1
+                self.report.reached = False  # what was said before it was said of another step
             elif "LOOP" in line:
                 self._loop(line)
             elif "energy  without entropy" in line:
@@ -153,7 +154,7 @@ class _Reader:
         if name in _STATISTICS:
             figure = _number(value)
             setattr(self.report, _STATISTICS[name], figure if np.isfinite(figure) else None)
-            self.report.ended |= name == "Elapsed time (sec)"
+            self.report.ended = self.report.ended or name == "Elapsed time (sec)"
         elif "running" in line or "serial version" in line:
             self.report.cores = self.report.cores or _cores(line)
         elif self.report.version is None and line.startswith(" vasp."):

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from definet_flows.engines.vasp.files import DAMAGED, RunFile
-from definet_flows.engines.vasp.steps import Frame, kpoint_mesh
+from definet_flows.engines.vasp.outputs.figures import Frame, kpoint_mesh
+from definet_flows.engines.vasp.outputs.files import DAMAGED, RunFile
 
 _TITLE = re.compile(rb"TITEL\s*=\s*(.+)")
 _UNREADABLE = (*DAMAGED, ValueError, IndexError, KeyError)

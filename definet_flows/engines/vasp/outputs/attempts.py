@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -10,17 +10,17 @@ from typing import IO, Any
 
 import numpy as np
 
-from definet_flows.engines.vasp.files import DAMAGED, AttemptFiles, RunFile
-from definet_flows.engines.vasp.inputfiles import (
+from definet_flows.engines.vasp.outputs.figures import Figures, FileReport, Frame, IonicStep
+from definet_flows.engines.vasp.outputs.files import DAMAGED, AttemptFiles, RunFile
+from definet_flows.engines.vasp.outputs.inputfiles import (
     read_incar_file,
     read_kpoints_file,
     read_poscar_file,
     read_potcar_titles,
 )
-from definet_flows.engines.vasp.oszicar import read_oszicar
-from definet_flows.engines.vasp.outcar import read_outcar
-from definet_flows.engines.vasp.steps import FileReport, Frame, IonicStep
-from definet_flows.engines.vasp.vasprun import read_vasprun
+from definet_flows.engines.vasp.outputs.oszicar import read_oszicar
+from definet_flows.engines.vasp.outputs.outcar import read_outcar
+from definet_flows.engines.vasp.outputs.vasprun import read_vasprun
 
 _READERS: dict[str, Callable[[IO[bytes]], FileReport]] = {
     "vasprun": read_vasprun,
@@ -29,70 +29,30 @@ _READERS: dict[str, Callable[[IO[bytes]], FileReport]] = {
 }
 """In the order in which a figure is looked for."""
 
-_REACHED = re.compile(rb"reached required accuracy")
+_SAME_ENERGY = 1e-6
+"""Relative; the standard output has eight digits."""
 
 
-@dataclass(frozen=True)
-class AttemptFigures:
-    """One start of VASP; what no file tells is None, and `caveats` says why.
+@dataclass(kw_only=True)
+class AttemptFigures(Figures):
+    """The figures of one start of VASP from all its files.
 
     Parameters
     ----------
     source
         Where its files lie.
-    steps
-        Finished ionic steps.
-    unfinished
-        Self-consistency steps of an ionic step that was not finished.
-    initial, final
-        Atoms of the input, and of the last finished ionic step.
     following
         Atoms where a restart would go on (CONTCAR).
-    ended, reached
-        Whether VASP came to its own end (None where nothing tells), and whether it says that it reached the required
-        accuracy.
-    total_moment
-        At the end, Bohr magnetons.
-    wall_seconds, cpu_seconds
-        Time, s.
-    cores
-        Processor cores.
-    memory_kb
-        Largest memory of a process, kB.
-    version
-        Version of VASP.
-    incar, parameters
-        Settings as given, and with VASP's defaults.
-    kpoints
-        The mesh.
-    potcars
-        Element symbol to title of its potential.
-    valence_electrons
-        Electrons of the neutral cell.
+    wall_seconds
+        Elapsed time, s.
     caveats
         Why a figure is None, or how it was estimated.
     """
 
     source: str
-    steps: Sequence[IonicStep] = ()
-    unfinished: int = 0
-    initial: Frame | None = None
-    final: Frame | None = None
     following: Frame | None = None
-    ended: bool | None = None
-    reached: bool = False
-    total_moment: float | None = None
     wall_seconds: float | None = None
-    cpu_seconds: float | None = None
-    cores: int | None = None
-    memory_kb: float | None = None
-    version: str | None = None
-    incar: Mapping[str, Any] = field(default_factory=dict)
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    kpoints: dict[str, Any] | None = None
-    potcars: Mapping[str, str] = field(default_factory=dict)
-    valence_electrons: float | None = None
-    caveats: Mapping[str, str] = field(default_factory=dict)
+    caveats: dict[str, str] = field(default_factory=dict)
 
     @property
     def electronic_steps(self) -> int | None:
@@ -126,24 +86,24 @@ def read_attempt(files: AttemptFiles, original: Mapping[str, RunFile] | None = N
     inputs = {**files.files, **(original or {})}
     listed = list(reports.values())
     steps = _merged_steps(listed)
+    whole = [report for report in listed if len(report.steps) == len(steps)]
     initial = _first(listed, "initial") or read_poscar_file(inputs.get("POSCAR"))
     following = read_poscar_file(files.files.get("CONTCAR"))
     caveats = {kind: report.flaw for kind, report in reports.items() if report.flaw}
-    wall_seconds = _wall_seconds(reports, caveats)
     return AttemptFigures(
         source=files.source,
         steps=steps,
-        unfinished=max((one.unfinished for one in listed if len(one.steps) == len(steps)), default=0),
+        unfinished=max((report.unfinished for report in whole), default=0),
         initial=initial,
-        final=_final(reports, len(steps), initial, following, caveats),
+        final=_final(listed, len(steps), initial, following, caveats),
         following=following,
-        ended=any(report.ended for report in listed) if reports.keys() & {"vasprun", "OUTCAR"} else None,
-        reached=any(report.reached for report in listed) or _says_reached(files.files.get("vasp.out")),
-        total_moment=_first([one for one in listed if len(one.steps) == len(steps)], "total_moment"),
-        wall_seconds=wall_seconds,
-        cpu_seconds=_first(listed, "cpu"),
+        ended=_ended(listed),
+        reached=any(report.reached for report in whole) or _says_reached(files.files.get("vasp.out"), steps),
+        total_moment=_first(whole, "total_moment"),
+        wall_seconds=_wall_seconds(reports, caveats),
+        cpu_seconds=_first(listed, "cpu_seconds"),
         cores=_first(listed, "cores"),
-        memory_kb=_first(listed, "memory"),
+        memory_kb=_first(listed, "memory_kb"),
         version=_first(listed, "version"),
         incar=_first(listed, "incar") or read_incar_file(inputs.get("INCAR")),
         parameters=_first(listed, "parameters") or {},
@@ -193,8 +153,14 @@ def _wall_seconds(reports: Mapping[str, FileReport], caveats: dict[str, str]) ->
     return max(told)[2]
 
 
+def _ended(reports: Iterable[FileReport]) -> bool | None:
+    """Whether any file shows VASP's own end; None where only files are left that never do."""
+    told = [report.ended for report in reports if report.ended is not None]
+    return any(told) if told else None
+
+
 def _final(
-    reports: Mapping[str, FileReport],
+    reports: Sequence[FileReport],
     n_steps: int,
     initial: Frame | None,
     following: Frame | None,
@@ -203,13 +169,13 @@ def _final(
     """Atoms at the last finished ionic step; else where VASP would have gone next, or an earlier step."""
     if n_steps == 0:
         return None
-    for report in reports.values():
+    for report in reports:
         if len(report.steps) == n_steps and (frame := _frame(report, initial)) is not None:
             return frame
     if following is not None:
         caveats["positions"] = "from CONTCAR, which may be one step ahead of the energy"
         return following
-    earlier = [(len(one.steps), frame) for one in reports.values() if (frame := _frame(one, initial)) is not None]
+    earlier = [(len(one.steps), frame) for one in reports if (frame := _frame(one, initial)) is not None]
     if not earlier:
         caveats["positions"] = "no file has the atoms of an ionic step"
         return None
@@ -227,12 +193,15 @@ def _frame(report: FileReport, initial: Frame | None) -> Frame | None:
     return Frame(initial.lattice, np.asarray(positions @ np.linalg.inv(initial.lattice)), initial.species)
 
 
-def _says_reached(output: RunFile | None) -> bool:
-    """Whether the standard output says that the required accuracy was reached, for where OUTCAR does not."""
-    if output is None:
+def _says_reached(output: RunFile | None, steps: Sequence[IonicStep]) -> bool:
+    """Whether the standard output says that the required accuracy was reached, for where OUTCAR was cut off before that.
+
+    It may be left from an earlier start, or hold several, so that it must end with the very step that is the last on file.
+    """
+    if output is None or not steps:
         return False
-    try:
-        with output.open() as content:
-            return any(_REACHED.search(line) for line in content)
-    except DAMAGED:
+    said = _read(output, read_oszicar)
+    if not said.reached or len(said.steps) != len(steps):
         return False
+    energy, theirs = steps[-1].energy, said.steps[-1].energy
+    return energy is not None and theirs is not None and math.isclose(energy, theirs, rel_tol=_SAME_ENERGY)

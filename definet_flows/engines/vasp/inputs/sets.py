@@ -1,10 +1,9 @@
-"""INCAR, KPOINTS, POSCAR and POTCAR of one run, through atomate2's input-set generator with nothing left to its defaults."""
+"""The input set of one run, through atomate2's input-set generator with nothing left to its defaults."""
 
 from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +12,17 @@ import numpy.typing as npt
 from atomate2.vasp.sets.base import VaspInputGenerator
 from pymatgen.core import Lattice, Structure
 from pymatgen.io.vasp import Kpoints
-from pymatgen.io.vasp.inputs import PotcarSingle
-from pymatgen.io.vasp.sets import MPScanRelaxSet
 
 from definet_flows.defects import DefectConfiguration, Host
 from definet_flows.engines.moments import Scheme, initial_moments
 from definet_flows.engines.relaxation import FloatArray
-from definet_flows.engines.vasp.incar import EXECUTION, dipole_incar, run_incar
-from definet_flows.engines.vasp.settings import SinglePoint, VaspEngine
-from definet_flows.errors import InputError
+from definet_flows.engines.vasp.incar import EXECUTION
+from definet_flows.engines.vasp.inputs.per_run import dipole_incar, run_incar
+from definet_flows.engines.vasp.inputs.potcars import POTCARS
+from definet_flows.engines.vasp.settings import SinglePoint, VaspSettings
 
-POTCARS: dict[str, str] = dict(MPScanRelaxSet.CONFIG["POTCAR"])
-"""POTCAR by element, the Materials Project's choice among the PBE sets."""
+FILES = ("INCAR", "KPOINTS", "POTCAR.spec", "POSCAR")
+"""What `input_texts` gives: POTCARs are licensed, so their names stand for them."""
 
 _LEVELS: dict[str, dict[str, Any]] = {
     "PBE": {},
@@ -74,7 +72,7 @@ class RunInputs:
 
 
 def relaxation_inputs(
-    engine: VaspEngine,
+    settings: VaspSettings,
     configuration: DefectConfiguration,
     positions: FloatArray,
     charge: int = 0,
@@ -85,7 +83,7 @@ def relaxation_inputs(
 
     Parameters
     ----------
-    engine
+    settings
         The settings.
     configuration
         What is relaxed.
@@ -94,14 +92,19 @@ def relaxation_inputs(
     charge
         Of the cell, elementary charges.
     scheme
-        Initial moments; by default the engine's first.
+        Initial moments; by default the first of the settings.
     max_steps
-        Ionic steps that are left; by default the engine's.
+        Ionic steps that are left; by default those of the settings.
+
+    Raises
+    ------
+    InputError
+        If a dipole correction is asked for that is not defined.
     """
     host = configuration.host
-    incar = engine.incar | {"NSW": max_steps or engine.max_steps} | _of_this_run(engine, host, charge)
+    incar = settings.incar | {"NSW": max_steps or settings.max_steps} | _of_this_run(settings, host, charge)
     sites = poscar_order(configuration)
-    moments = initial_moments(configuration, scheme or engine.moments[0])
+    moments = initial_moments(configuration, scheme or settings.moments[0])
     structure = Structure(
         Lattice(host.lattice),
         [configuration.species[site] for site in sites],
@@ -109,11 +112,11 @@ def relaxation_inputs(
         coords_are_cartesian=True,
         site_properties={"magmom": [float(moments[site]) for site in sites]},
     )
-    return RunInputs(_generator(engine, incar, charge), structure, sites)
+    return RunInputs(_generator(settings, incar, charge), structure, sites)
 
 
 def single_point_inputs(
-    engine: VaspEngine,
+    settings: VaspSettings,
     configuration: DefectConfiguration,
     positions: FloatArray,
     level: SinglePoint,
@@ -121,10 +124,10 @@ def single_point_inputs(
     scheme: Scheme | None = None,
 ) -> RunInputs:
     """As `relaxation_inputs`, for an energy at another level of theory without moving atoms."""
-    relaxing = relaxation_inputs(engine, configuration, positions, charge, scheme)
+    relaxing = relaxation_inputs(settings, configuration, positions, charge, scheme)
     incar = relaxing.generator.config_dict["INCAR"] | _LEVELS[level.functional] | level.user_incar_settings
     still = {key: value for key, value in incar.items() if key not in _MOVING and value is not None}
-    generator = _generator(engine, still | {"NSW": 0, "IBRION": -1}, charge)
+    generator = _generator(settings, still | {"NSW": 0, "IBRION": -1}, charge)
     return RunInputs(generator, relaxing.structure, relaxing.sites)
 
 
@@ -137,74 +140,56 @@ def poscar_order(configuration: DefectConfiguration) -> npt.NDArray[np.int64]:
     return np.asarray(occupied[np.argsort(ranks, kind="stable")])
 
 
-def check_potcars(engine: VaspEngine, configuration: DefectConfiguration) -> None:
-    """See that every POTCAR can be had before anything is run.
+def input_texts(settings: VaspSettings, configuration: DefectConfiguration, charge: int = 0) -> dict[str, str]:
+    """The text of each of `FILES` for a relaxation from the unrelaxed start; POTCARs are needed for a charged cell only.
 
-    Raises
-    ------
-    InputError
-        If one cannot; the message names the element and says how to set POTCARs up.
+    Parameters
+    ----------
+    settings
+        The settings.
+    configuration
+        What would be relaxed.
+    charge
+        Of the cell, elementary charges.
     """
-    for element in dict.fromkeys(configuration.species[site] for site in poscar_order(configuration)):
-        _check_potcar(element, (POTCARS | engine.potcars).get(element, element), engine.potcar_functional)
+    inputs = relaxation_inputs(settings, configuration, configuration.host.positions, charge)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of pymatgen, about moments and cells that are as they were meant
+        written = inputs.generator.get_input_set(inputs.structure, potcar_spec=True)
+    return {name: f"{str(written[name]).strip()}\n" for name in FILES}
 
 
-def _of_this_run(engine: VaspEngine, host: Host, charge: int) -> dict[str, Any]:
-    chosen = {key: value for key, value in engine.user_incar_settings.items() if key in EXECUTION | {"LREAL"}}
-    settings = run_incar(host, engine.cores, int(np.prod(engine.kpoints))) | {"LWAVE": False, "LCHARG": False} | chosen
+def write_inputs(settings: VaspSettings, configuration: DefectConfiguration, folder: Path, charge: int = 0) -> None:
+    """Write `input_texts` into a folder, which is made if absent."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in input_texts(settings, configuration, charge).items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def _of_this_run(settings: VaspSettings, host: Host, charge: int) -> dict[str, Any]:
+    chosen = {key: value for key, value in settings.user_incar_settings.items() if key in EXECUTION | {"LREAL"}}
+    incar = run_incar(host, settings.cores, int(np.prod(settings.kpoints))) | {"LWAVE": False, "LCHARG": False} | chosen
     if "NPAR" in chosen and "NCORE" not in chosen:
-        del settings["NCORE"]
-    dipole = dipole_incar(host, charge) if engine.dipole else {}
-    return {key: value for key, value in (settings | dipole).items() if value is not None}
+        del incar["NCORE"]
+    dipole = dipole_incar(host, charge) if settings.dipole else {}
+    return {key: value for key, value in (incar | dipole).items() if value is not None}
 
 
-def _generator(engine: VaspEngine, incar: dict[str, Any], charge: int) -> DefectSetGenerator:
+def _generator(settings: VaspSettings, incar: dict[str, Any], charge: int) -> DefectSetGenerator:
     config = {
         # MAGMOM is filled in from the moments of the sites.
         "INCAR": {**incar, "MAGMOM": {}},
         "KPOINTS": {},
-        "POTCAR": POTCARS | engine.potcars,
-        "POTCAR_FUNCTIONAL": engine.potcar_functional,
+        "POTCAR": POTCARS | settings.potcars,
+        "POTCAR_FUNCTIONAL": settings.potcar_functional,
     }
     return DefectSetGenerator(
         config_dict=config,
-        user_kpoints_settings=Kpoints.gamma_automatic(engine.kpoints),  # type: ignore[arg-type]  # a Kpoints will do
-        user_potcar_functional=engine.potcar_functional,
+        user_kpoints_settings=Kpoints.gamma_automatic(settings.kpoints),  # type: ignore[arg-type]  # a Kpoints will do
+        user_potcar_functional=settings.potcar_functional,
         sort_structure=False,
         inherit_incar=False,
         auto_ismear=False,
         auto_metal_kpoints=False,
         charge=charge,
     )
-
-
-@lru_cache(maxsize=128)
-def _check_potcar(element: str, symbol: str, functional: str) -> None:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of POTCARs that pymatgen has no checksum of
-            PotcarSingle.from_symbol_and_functional(symbol, functional)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(
-            f"There is no POTCAR {symbol} for {element} in the set {functional} ({str(error).splitlines()[0]}); point "
-            "PMG_VASP_PSP_DIR in ~/.pmgrc.yaml (pmg config -p SOURCE TARGET, then pmg config --add PMG_VASP_PSP_DIR "
-            "TARGET) at your POTCARs, or name another one with 'potcars' or 'potcar_functional'."
-        ) from error
-
-
-def write_inputs(engine: VaspEngine, configuration: DefectConfiguration, folder: Path) -> None:
-    """Write INCAR, KPOINTS, POSCAR and the POTCAR symbols of a relaxation from the unrelaxed start, without running it.
-
-    Parameters
-    ----------
-    engine
-        The settings.
-    configuration
-        What would be relaxed.
-    folder
-        Made if absent.
-    """
-    inputs = relaxation_inputs(engine, configuration, configuration.host.positions)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of pymatgen, about moments and cells that are as they were meant
-        inputs.generator.get_input_set(inputs.structure, potcar_spec=True).write_input(folder)

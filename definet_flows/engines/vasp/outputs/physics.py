@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from definet_flows.engines.vasp.attempts import AttemptFigures
+from definet_flows.engines.vasp.outputs.attempts import AttemptFigures
 from definet_flows.errors import InputError
 
 _DEFAULTS: dict[str, Any] = {

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from definet_flows.engines.vasp.attempts import AttemptFigures, read_attempt
-from definet_flows.engines.vasp.files import LAST, read_directory
-from definet_flows.engines.vasp.outputs import VaspRun, corrections_in
-from definet_flows.engines.vasp.steps import Frame, IonicStep, extrapolated, kpoint_mesh, largest_force
+from definet_flows.engines.vasp.outputs.attempts import AttemptFigures, read_attempt
+from definet_flows.engines.vasp.outputs.figures import Frame, IonicStep, extrapolated, kpoint_mesh, largest_force
+from definet_flows.engines.vasp.outputs.files import LAST, read_directory
+from definet_flows.engines.vasp.outputs.runs import VaspRun, corrections_in
 from definet_flows.errors import InputError
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""What is written for VASP: INCAR, KPOINTS, POSCAR and POTCAR of one run, from the settings, a configuration and a charge."""

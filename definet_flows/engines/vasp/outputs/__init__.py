@@ -1,0 +1,1 @@
+"""What VASP left behind: files of one run directory to figures, also of runs that were cut off or made elsewhere."""

@@ -1,0 +1,101 @@
+"""One relaxation as it is to be run: what, from where, with which settings, in which directory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from definet_flows.defects import DefectConfiguration
+from definet_flows.defects.host import content_hash
+from definet_flows.engines.moments import Scheme
+from definet_flows.engines.relaxation import FloatArray
+from definet_flows.engines.vasp.inputs.sets import RunInputs, poscar_order, relaxation_inputs, single_point_inputs
+from definet_flows.engines.vasp.outputs.relaxations import Placed, host_positions
+from definet_flows.engines.vasp.outputs.runs import VaspRun
+from definet_flows.engines.vasp.running.folder import RunFolder
+from definet_flows.engines.vasp.settings import SinglePoint, VaspSettings
+
+
+@dataclass(frozen=True)
+class VaspJob:
+    """A relaxation, and the single points before and after it.
+
+    Parameters
+    ----------
+    settings
+        The settings.
+    configuration
+        What to relax; the one without defects is the pristine supercell.
+    start
+        [n_sites, 3] Å in host site order.
+    origin
+        ``unrelaxed`` or ``prerelaxed``, for the name of the directory.
+    charge
+        Total charge of the cell in elementary charges.
+    """
+
+    settings: VaspSettings
+    configuration: DefectConfiguration
+    start: FloatArray
+    origin: str
+    charge: int = 0
+
+    @cached_property
+    def folder(self) -> RunFolder:
+        """Its directory, the same for the same content, so that a killed run is found again."""
+        configuration = self.configuration
+        content = [configuration.id, self.settings.physics_hash, (np.round(self.start, 6) + 0.0).tolist()]
+        name = "-".join(
+            [
+                configuration.label if configuration.defects else "pristine",
+                configuration.id[:8],
+                *([f"q{self.charge:+d}"] if self.charge else []),
+                self.origin,
+                content_hash([*content, self.charge] if self.charge else content, 8),
+            ]
+        )
+        return RunFolder(((self.settings.directory or Path("vasp")) / name).resolve())
+
+    @property
+    def elements(self) -> list[str]:
+        """Symbols in the order of POSCAR, one per atom."""
+        return [self.configuration.species[site] for site in poscar_order(self.configuration)]
+
+    @property
+    def placed(self) -> Placed:
+        """Puts the atoms of a file on the sites of the host."""
+        return host_positions(self.configuration.host, poscar_order(self.configuration))
+
+    def inputs(self, positions: FloatArray, scheme: Scheme, max_steps: int) -> RunInputs:
+        """Inputs of the relaxation.
+
+        Parameters
+        ----------
+        positions
+            [n_sites, 3] Å in host site order, where it starts or goes on.
+        scheme
+            Initial moments.
+        max_steps
+            Ionic steps that are left.
+        """
+        return relaxation_inputs(self.settings, self.configuration, positions, self.charge, scheme, max_steps)
+
+    def single_point(self, positions: FloatArray, level: SinglePoint, scheme: Scheme | None = None) -> RunInputs:
+        """Inputs of an energy at another level of theory."""
+        return single_point_inputs(self.settings, self.configuration, positions, level, self.charge, scheme)
+
+    def last_positions(self, run: VaspRun) -> FloatArray:
+        """[n_sites, 3] Å: where the last start of VASP that wrote a whole CONTCAR was to go on, else the start.
+
+        Parameters
+        ----------
+        run
+            All its launches so far.
+        """
+        for attempt in reversed(run.attempts):
+            if attempt.following is not None and list(attempt.following.species) == self.elements:
+                return self.placed(attempt.following)
+        return self.start
