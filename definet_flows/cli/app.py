@@ -13,6 +13,7 @@ from definet_flows.cli import (
     campaigns,
     configurations,
     evaluation,
+    hpc,
     labels,
     learning,
     prerelaxation,
@@ -46,11 +47,12 @@ for room in (
     evaluation,
     studies,
     vasp,
+    hpc,
 ):
     room.register(app)
 
 # The packages whose versions change what a run computes or stores.
-VERSIONED = ("torch", "numpy", "pymatgen", "spglib", "ase", "chgnet", "jobflow", "maggma", "pydantic")
+VERSIONED = ("torch", "numpy", "pymatgen", "spglib", "ase", "chgnet", "jobflow", "fireworks", "maggma", "pydantic")
 
 
 def _show_version(wanted: bool) -> None:
