@@ -39,6 +39,17 @@ def test_adopted_runs_are_queried_and_reported_as_any_other(invoke, runs, tmp_pa
     assert "their network, vasp" in reply.stdout
 
 
+def test_a_database_takes_the_records_as_well(invoke, runs, mongo_address, tmp_path):
+    reply = invoke(*FROM_VASP, runs, *MOS2, "--store", mongo_address, "--origin", "their network")
+    assert reply.exit_code == 0, reply.stderr
+    assert "3 runs: 2 on record (2 new), 1 pairs, 1 could not be read" in reply.stdout
+    again = invoke(*FROM_VASP, runs, *MOS2, "--store", mongo_address, "--origin", "their network")
+    assert "2 on record (0 new)" in again.stdout
+    reply = invoke("report", mongo_address, "-o", tmp_path / "steps.png")
+    assert reply.exit_code == 0, reply.stderr
+    assert "their network, vasp" in reply.stdout
+
+
 def test_the_same_as_json(invoke, runs, tmp_path):
     rows = json.loads(invoke(*FROM_VASP, runs / "plain", *MOS2, "--dir", tmp_path, "--json").stdout)
     assert [(row["start"], row["record"], row["pair"]) for row in rows] == [("unrelaxed", "new", "no")]

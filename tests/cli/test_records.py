@@ -145,3 +145,44 @@ def test_the_report_as_json_has_the_numbers_behind_it(invoke, directory, tmp_pat
     # Losers and refusals included: two runs took nothing off, one was lost, one was refused.
     assert account["measured"]["core_hours"] == pytest.approx(-0.001 - charged)
     assert account["extrapolated"]["configurations"] == 4
+
+
+@pytest.fixture
+def in_database(directory, mongo_address):
+    """The same campaign in a database."""
+    with open_store(directory, read_only=True) as source, open_store(mongo_address) as target:
+        for campaign in source.campaigns():
+            target.put_campaign(campaign)
+        target.add_predictions(source.predictions(positions=True))
+        target.add_relaxations(source.relaxations(positions=True))
+    return mongo_address
+
+
+def test_a_database_answers_as_the_directory_does(invoke, directory, in_database, tmp_path):
+    for question in (
+        ("--csv",),
+        ("--of", "savings", "--json"),
+        ("--where", "start=prerelaxed", "--where", "state=converged"),
+    ):
+        from_directory, from_database = (invoke("results", place, *question) for place in (directory, in_database))
+        assert from_database.exit_code == 0, from_database.stderr
+        if "savings" not in question:
+            assert from_database.stdout == from_directory.stdout
+        else:
+            timeless = [
+                [{**row, "last_updated": None} for row in json.loads(reply.stdout)]
+                for reply in (from_directory, from_database)
+            ]
+            assert timeless[0] == timeless[1]
+    figure = tmp_path / "steps.png"
+    reports = [json.loads(invoke("report", place, "-o", figure, "--json").stdout) for place in (directory, in_database)]
+    assert reports[0] == reports[1]
+
+
+def test_a_database_that_does_not_answer_is_one_sentence(invoke):
+    reply = invoke("results", "mongodb://ada:secret@127.0.0.1:1/results?serverSelectionTimeoutMS=100")
+    assert reply.exit_code == 1
+    message = " ".join(reply.stderr.split())
+    assert "The database mongodb://ada@127.0.0.1:1/results does not answer" in message
+    assert "secret" not in message
+    assert "Traceback" not in message
