@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
@@ -230,6 +232,65 @@ def test_runs_that_cannot_be_read_say_why(adopt, host, tmp_path):
     assert "is not the MoS2 supercell" in found["larger"].reason
     assert "No file tells where the atoms started" in found["lost"].reason
     assert "holds no relaxation" in found["static"].reason
+
+
+def rewritten(folder, replacements):
+    """The run as if another VASP had written it."""
+    for file in folder.iterdir():
+        content = file.read_text()
+        for before, after in replacements.items():
+            content = re.sub(before, after, content)
+        file.write_text(content)
+    return folder
+
+
+def test_a_killed_run_that_was_gzipped_is_a_loss_with_its_costs(adopt, runs, tmp_path):
+    folder = vasp_runs.copied(runs / "complex" / "plain", tmp_path / "killed")
+    for name in ("vasprun.xml", "OUTCAR", "OSZICAR", "vasp.out"):
+        vasp_runs.cut(folder / name, 0.6)
+    (found,) = adopt(vasp_runs.compress(folder))
+    assert (found.outcome, found.record.state) == ("new", "failed")
+    assert found.record.reason == f"VASP was cut off after {found.record.ionic_steps} ionic steps"
+    assert found.record.core_hours > 0
+    assert "less than all" in found.record.details.caveats["wall_seconds"]
+
+
+def test_runs_of_vasp_5_are_adopted(adopt, runs, tmp_path):
+    folder = vasp_runs.copied(runs / "complex" / "plain", tmp_path / "five")
+    ranks = r"running +4 mpi-ranks, with +1 threads/rank, on +1 nodes"
+    rewritten(
+        folder,
+        {
+            r"vasp\.6\.4\.2\S*": "vasp.5.4.4.18Apr17-6-g9f103f2a35",
+            r"6\.4\.2": "5.4.4",
+            ranks: "running on    4 total cores",
+        },
+    )
+    (found,), (six,) = adopt(folder), adopt(runs / "complex" / "plain")
+    assert (found.record.engine.version, six.outcome) == ("VASP 5.4.4", "left out")
+    assert (found.record.cores, found.record.state) == (4, "converged")
+    assert found.record.core_hours == six.record.core_hours
+
+
+def test_spins_that_are_not_collinear_are_other_physics_with_the_length_of_their_moment(adopt, runs, host, tmp_path):
+    folder = vasp_runs.relaxed(tmp_path / "run", given(host, {0: "W", 12: "Vac"}), LNONCOLLINEAR=".TRUE.", ISPIN=1)
+    three = {r"(?<=mag=)\s+\S+": "  0.0 3.0 4.0", r"(?<=magnetization)\s+-?[\d.]+": "  0.0 3.0 4.0"}
+    (found,) = adopt(rewritten(folder, three))
+    (collinear,) = adopt(runs / "complex" / "plain")
+    assert found.record.total_moment == pytest.approx(5.0)
+    assert found.record.engine.physics["incar"]["LNONCOLLINEAR"] is True
+    assert found.record.engine.physics_hash != collinear.record.engine.physics_hash
+
+
+def test_several_relaxations_in_one_directory_are_one_record(adopt, runs, tmp_path):
+    source = runs / "complex" / "plain"
+    folder = vasp_runs.copied(source, tmp_path / "twice")
+    for name in ("vasprun.xml", "OUTCAR", "OSZICAR"):
+        earlier = (folder / name).read_text().replace("00:00:00", "00:01:00")  # equal files would be one start
+        (folder / f"{name}.relax1").write_text(earlier)
+    (found,), (once,) = adopt(folder), adopt(source)
+    assert found.record.ionic_steps == 2 * once.record.ionic_steps
+    assert found.record.core_hours == pytest.approx(2 * once.record.core_hours)
 
 
 def test_a_tree_without_runs_says_so(adopt, tmp_path):
