@@ -264,6 +264,11 @@ def test_the_pristine_supercell_is_the_energy_reference(emt, copper, counted):
     assert np.array_equal(np.array(found.positions), copper.positions)
 
 
+def test_a_charge_is_refused(emt, impurity):
+    with pytest.raises(InputError, match=r"knows no charge, and \+1 was asked for"):
+        emt().relax(impurity, charge=1)
+
+
 class TestHostReference:
     def test_forces_vanish_and_the_cell_is_kept(self, emt, slab):
         engine = emt(relax_host=True)

@@ -41,8 +41,8 @@ def run_copy(finished, tmp_path):
 
 @pytest.fixture(scope="session")
 def potcars(tmp_path_factory):
-    """A folder of stand-ins for POTCARs of copper, aluminium and nickel."""
-    return write_potcars(tmp_path_factory.mktemp("potcars"), ["Cu_pv", "Al", "Ni_pv"])
+    """A folder of stand-ins for POTCARs."""
+    return write_potcars(tmp_path_factory.mktemp("potcars"), ["Cu_pv", "Al", "Ni_pv", "Mo_pv", "S"])
 
 
 @pytest.fixture

@@ -122,6 +122,45 @@ def test_a_killed_run_has_failed_with_what_it_did(finished, run_copy, figures):
     assert not found.details.attempts[0].ended
 
 
+def said_by_several_starts(folder):
+    """A standard output to which every start was added, the last one killed; of the other files only the last are left."""
+    whole = (folder / "vasp.out").read_bytes()
+    for name in ("vasprun.xml", "OUTCAR", "OSZICAR"):
+        vasp_runs.cut(folder / name, 0.5)
+    (folder / "vasp.out").write_bytes(whole + whole[: len(whole) // 2])
+
+
+def said_by_an_earlier_start(folder):
+    """The standard output of relax1 beside the killed files of what came after it."""
+    for name in ("vasprun.xml", "OUTCAR", "OSZICAR"):
+        (folder / f"{name}.relax1").write_bytes((folder / name).read_bytes())
+        (folder / name).write_bytes((folder / name).read_bytes().replace(b"00:00:00", b"00:01:00"))
+        vasp_runs.cut(folder / name, 0.5)
+
+
+def said_of_steps_that_are_not_on_file(folder):
+    for name in ("vasprun.xml", "OUTCAR", "OSZICAR"):
+        vasp_runs.cut(folder / name, 0.5)
+
+
+@pytest.mark.parametrize(
+    "left_behind", [said_by_several_starts, said_by_an_earlier_start, said_of_steps_that_are_not_on_file]
+)
+def test_an_accuracy_that_another_step_reached_is_not_that_of_the_last_on_file(run_copy, figures, left_behind):
+    left_behind(run_copy)
+    found = figures(run_copy)
+    assert b"reached required accuracy" in (run_copy / "vasp.out").read_bytes()
+    assert not found.converged
+    assert found.error == f"VASP was cut off after {found.ionic_steps} ionic steps"
+
+
+def test_the_standard_output_tells_that_the_last_step_on_file_reached_it(run_copy, figures):
+    for name in ("vasprun.xml", "OUTCAR"):
+        (run_copy / name).unlink()
+    found = figures(run_copy)
+    assert (found.converged, found.max_force) == (True, None)
+
+
 def test_where_one_file_ends_the_next_goes_on(run_copy, finished, figures):
     vasp_runs.cut(run_copy / "vasprun.xml", 0.5)
     found, whole = figures(run_copy), figures(finished)

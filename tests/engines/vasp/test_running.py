@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from definet_flows.engines.vasp.outputs.physics import charge_of
+from definet_flows.engines.vasp.outputs.runs import read_run
 from definet_flows.engines.vasp.running.custody import WalltimeError
 from definet_flows.errors import DefinetFlowsError, InputError
 from tests import copper
@@ -175,7 +177,7 @@ def test_no_command_no_potcar_no_package(engine, pair, monkeypatch):
         engine().relax(copper.configuration({0: "Ag"}))
     with pytest.raises(InputError, match="no POTCAR Cu_gw for Cu"):
         engine(potcars={"Cu": "Cu_gw"}).relax(pair)
-    monkeypatch.setitem(__import__("sys").modules, "definet_flows.engines.vasp.running.relaxing", None)
+    monkeypatch.setitem(__import__("sys").modules, "definet_flows.engines.vasp.running.job", None)
     with pytest.raises(InputError, match=r"pip install 'definet-flows\[vasp\]'"):
         engine().relax(pair)
 
@@ -205,3 +207,28 @@ def test_a_single_point_follows_a_converged_relaxation_only(engine, pair):
     assert engine([{"do": "exit"}], single_point=level).relax(pair) == outcome
     unconverged = engine([{"do": "diverge"}], single_point=level, max_steps=3).relax(pair)
     assert unconverged.details.single_points == []
+
+
+def test_the_charge_on_record_reaches_vasp(engine, pair):
+    outcome, neutral = engine().relax(pair, charge=-1), engine().relax(pair)
+    assert outcome.converged
+    assert "-q-1-unrelaxed-" in folder_of(outcome).name
+    assert folder_of(outcome) != folder_of(neutral)
+    assert charge_of(read_run(folder_of(outcome)).first) == -1
+    assert charge_of(read_run(folder_of(neutral)).first) == 0
+
+
+def test_a_dipole_correction_of_a_charged_cell_is_refused_before_anything_runs(engine, sulphur_vacancy, tmp_path):
+    vasp = engine(dipole=True, kpoints=(1, 1, 1))
+    with pytest.raises(InputError, match=r"not defined for a cell of charge \+2"):
+        vasp.relax(sulphur_vacancy, charge=2)
+    assert not (tmp_path / "vasp").exists()
+
+
+def test_the_single_point_starts_from_the_moments_that_were_chosen(engine, pair):
+    rules = [{"where": "moments-high_spin", "do": "exit", "after": 0}]
+    settings = {"moments": ("high_spin", "flipped"), "max_errors": 1, "single_point": {"functional": "HSE06"}}
+    outcome = engine(rules, **settings).relax(pair)
+    assert [one.error is None for one in outcome.details.single_points] == [False, True, True]
+    with gzip.open(folder_of(outcome) / "single-point" / "INCAR.gz", "rt") as file:
+        assert "-0.6" in file.read()

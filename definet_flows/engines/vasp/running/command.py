@@ -22,15 +22,14 @@ def vasp_commands(settings: VaspSettings) -> tuple[str, str]:
 
 
 def check_command(settings: VaspSettings) -> None:
-    """See that the command to be used can be started.
+    """See that VASP can be started; custodian takes the command for several k-points where there is none for Γ alone.
 
     Raises
     ------
     InputError
         If there is no such program; the message says where to name another.
     """
-    plain, gamma = vasp_commands(settings)
-    command = gamma if settings.kpoints == (1, 1, 1) else plain
+    command, _ = vasp_commands(settings)
     words = shlex.split(os.path.expandvars(command))
     if not words or shutil.which(words[0]) is None:
         raise InputError(
