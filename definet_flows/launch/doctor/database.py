@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pymongo import MongoClient
-from pymongo.errors import OperationFailure
+from pymongo.errors import OperationFailure, PyMongoError
 
 from definet_flows.errors import DefinetFlowsError
 from definet_flows.launch.doctor.findings import (
@@ -68,8 +69,12 @@ def reached(folder: ConfigFolder) -> LaunchPad:
     """
     with clear_database_errors(folder.address):
         launchpad = folder.launchpad(serverSelectionTimeoutMS=ANSWER_WITHIN_MS)
-        # Unlike a ping, this needs a login where there are any.
-        launchpad.fireworks.find_one({}, {"_id": 1})
+        try:
+            # Unlike a ping, this needs a login where there are any.
+            launchpad.fireworks.find_one({}, {"_id": 1})
+        except PyMongoError:
+            launchpad.connection.close()
+            raise
     return launchpad
 
 
@@ -124,30 +129,31 @@ def check_stores(folder: ConfigFolder) -> Iterator[Finding]:
         return
     try:
         store = folder.job_store()
-        address = _address(store)
-        with clear_database_errors(address):
-            _connect(store)
-            kept = _round_trip(store)
+        with clear_database_errors(_address(store)), _connected(store):
+            findings = [_round_trip(store), *_store_indexes(store)]
     except DefinetFlowsError as error:
-        yield failed("stores", str(error))
-        return
+        findings = [failed("stores", str(error))]
     except (ValueError, TypeError, KeyError) as error:
-        yield failed("stores", f"{JOBFLOW} cannot be used ({error})", "correct it, or hpc init --force writes it anew")
-        return
-    yield kept
-    submit = "definet-flows submit makes it"
-    for name, collection, field in (
+        remedy = "correct it, or hpc init --force writes it anew"
+        findings = [failed("stores", f"{JOBFLOW} cannot be used ({type(error).__name__}: {error})", remedy)]
+    yield from findings
+
+
+def _store_indexes(store: JobStore) -> Iterator[Finding]:
+    for name, documents, field in (
         ("outputs index", store.docs_store, "uuid"),
         *((f"{name} index", blobs, "blob_uuid") for name, blobs in _blobs(store).items()),
     ):
-        if hasattr(collection, "mongoclient_kwargs") and type(collection).__name__ == "MongoStore":
-            yield _indexed(name, collection._collection, field, submit)  # noqa: SLF001  maggma offers no other way
+        # Other stores, such as files and object stores, have indexes of their own kind or none.
+        if type(documents).__name__ == "MongoStore":
+            yield _indexed(name, documents._collection, field, "definet-flows submit makes it")  # noqa: SLF001
 
 
 def _round_trip(store: JobStore) -> Finding:
     marker = f"definet-flows doctor {uuid.uuid4()}"
     written = {"uuid": marker, "index": 1, "output": {"energy": -1.5, BLOB: [[0.0, 0.5, 1.0]]}, "metadata": {}}
     found: dict[str, Any] | None = None
+    store.count({"uuid": marker})  # where nobody answers, once is enough to wait
     try:
         store.update(dict(written), key=["uuid", "index"], save=dict.fromkeys(_blobs(store), BLOB))
         found = store.query_one({"uuid": marker}, load=True)
@@ -170,11 +176,16 @@ def _blobs(store: JobStore) -> dict[str, Store]:
     return stores
 
 
-def _connect(store: JobStore) -> None:
+@contextmanager
+def _connected(store: JobStore) -> Iterator[None]:
     for one in (store.docs_store, *_blobs(store).values()):
         if hasattr(one, "mongoclient_kwargs"):
             one.mongoclient_kwargs = dict(one.mongoclient_kwargs) | {"serverSelectionTimeoutMS": ANSWER_WITHIN_MS}
     store.connect()
+    try:
+        yield
+    finally:
+        store.close()  # type: ignore[no-untyped-call]
 
 
 def _address(store: JobStore) -> str:

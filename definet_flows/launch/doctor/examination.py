@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 from definet_flows.launch.doctor import configuration, database, machine, queues, vasp, versions, workers
 from definet_flows.launch.doctor.findings import Finding, Subject, failed
@@ -31,7 +32,8 @@ def examine(subject: Subject) -> list[Finding]:
     list of Finding
         In the order of the groups.
     """
-    return [finding.model_copy(update={"group": group}) for group in GROUPS for finding in _of_group(group, subject)]
+    with closing(subject):
+        return [found.model_copy(update={"group": group}) for group in GROUPS for found in _of_group(group, subject)]
 
 
 def _of_group(group: str, subject: Subject) -> Iterator[Finding]:

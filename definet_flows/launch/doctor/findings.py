@@ -51,6 +51,11 @@ class Subject:
     campaign: Campaign | None = None
     launchpad: LaunchPad | None = None
 
+    def close(self) -> None:
+        """Let go of the database."""
+        if self.launchpad is not None:
+            self.launchpad.connection.close()
+
 
 def passed(check: str, message: str) -> Finding:
     """All is well."""

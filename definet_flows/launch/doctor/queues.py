@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from definet_flows.errors import InputError
 from definet_flows.launch.doctor.findings import Finding, Subject, failed, not_set_up, passed, warned
 from definet_flows.launch.hpc.folder import ConfigFolder
 
@@ -50,7 +51,7 @@ def check_adapter(folder: ConfigFolder, file: Path) -> Iterator[Finding]:
     except ImportError as error:
         yield failed(file.name, f"needs {error.name}", "pip install 'definet-flows[fireworks]'")
         return
-    except (KeyError, TypeError, ValueError, OSError) as error:
+    except (InputError, KeyError, TypeError, ValueError, OSError) as error:
         yield failed(file.name, f"{file} cannot be used ({error})", "correct it, or hpc init --force writes it anew")
         return
     for warning in noted:

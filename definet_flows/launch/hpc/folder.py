@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from pymongo.errors import ConfigurationError
 
 from definet_flows.errors import InputError
 from definet_flows.launch.hpc.credentials import PASSWORD_VARIABLE, USER_VARIABLE, from_environment
@@ -131,7 +132,7 @@ class ConfigFolder:
         Raises
         ------
         InputError
-            If the environment has no login and the database needs one.
+            If the file cannot be used, or the database needs a login and the environment has none.
         """
         from fireworks import LaunchPad
 
@@ -141,9 +142,13 @@ class ConfigFolder:
             login = {"username": from_environment(USER_VARIABLE), "password": from_environment(PASSWORD_VARIABLE)}
         kwargs = (chosen.get("mongoclient_kwargs") or {}) | options
         # Where the address is a URI, FireWorks hands on nothing but these options.
-        if chosen.get("uri_mode"):
-            return LaunchPad.from_dict(chosen | {"mongoclient_kwargs": kwargs | login})
-        return LaunchPad.from_dict(chosen | {"mongoclient_kwargs": kwargs} | login)
+        given = (
+            {"mongoclient_kwargs": kwargs | login} if chosen.get("uri_mode") else login | {"mongoclient_kwargs": kwargs}
+        )
+        try:
+            return LaunchPad.from_dict(chosen | given)
+        except (ConfigurationError, ValueError, TypeError, KeyError) as error:
+            raise InputError(f"{self.launchpad_file} cannot be used ({error}): correct it.") from error
 
     def job_store(self) -> JobStore:
         """The store of jobs' outputs, not connected; errors as for `launchpad`."""
@@ -158,10 +163,19 @@ class ConfigFolder:
         return FWorker.from_file(str(file))
 
     def adapter(self, file: Path) -> QueueAdapterBase:
-        """The queue adapter that a file describes."""
-        from fireworks.utilities.fw_serializers import load_object_from_file
+        """The queue adapter that a file describes.
 
-        return load_object_from_file(str(file))
+        Raises
+        ------
+        InputError
+            If the file cannot be read.
+        """
+        from fireworks.user_objects.queue_adapters.common_adapter import CommonAdapter
+        from fireworks.utilities.fw_serializers import load_object
+
+        content = read_mapping(file)
+        # FireWorks finds a class by importing all of its modules one after the other, its tests among them.
+        return CommonAdapter.from_dict(content) if content["_fw_name"] == "CommonAdapter" else load_object(content)
 
     def _files(self, *patterns: str) -> list[Path]:
         return sorted(file for pattern in patterns for file in self.path.glob(pattern))
