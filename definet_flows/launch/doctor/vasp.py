@@ -65,7 +65,7 @@ def _programs(command: str) -> list[str]:
 
 def _found(program: str, preparation: str) -> bool:
     """Whether a job's shell knows a program, once it has done what jobs do first."""
-    line = f"{preparation}\ncommand -v {shlex.quote(program)}"
+    line = f'{preparation}\n[ -x "$(type -P {shlex.quote(program)})" ]'
     try:
         reply = subprocess.run(["bash", "-lc", line], capture_output=True, check=False, timeout=SECONDS)  # noqa: S603, S607
     except subprocess.TimeoutExpired:
