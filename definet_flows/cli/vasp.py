@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from definet_flows.cli.campaigns import campaign_file
 from definet_flows.cli.output import writable_folder
 from definet_flows.errors import InputError
+
+if TYPE_CHECKING:
+    from definet_flows.engines import VaspEngine
+    from definet_flows.flows.campaign import Campaign
 
 
 def register(app: typer.Typer) -> None:
@@ -24,26 +28,48 @@ def vasp_inputs(
         str,
         typer.Argument(metavar="CAMPAIGN", help="A campaign file, or the name of one that ships, such as vasp-mos2."),
     ],
-    directory: Annotated[Path, typer.Option("--dir", metavar="DIR", help="One folder per configuration goes here.")],
+    directory: Annotated[
+        Path | None,
+        typer.Option(
+            "--dir", metavar="DIR", help="One folder per configuration goes here; by default files are shown."
+        ),
+    ] = None,
     count: Annotated[int, typer.Option(min=1, help="How many of the campaign's configurations.")] = 1,
+    charge: Annotated[int, typer.Option(help="Charge of the cells; sets NELECT, for which POTCARs are needed.")] = 0,
 ) -> None:
-    """Write INCAR, KPOINTS, POSCAR and the POTCAR symbols of a campaign's first configurations, without running them."""
-    from definet_flows.engines import VaspEngine
+    """Show or write INCAR, KPOINTS and POTCAR symbols of a campaign's first configurations, without running them."""
     from definet_flows.flows import load_campaign
 
     plan = load_campaign(campaign_file(campaign))
-    if not isinstance(plan.engine, VaspEngine):
-        raise InputError(
-            f"{campaign} relaxes with the {plan.engine.name} engine; write engine: {{name: vasp}} for VASP."
-        )
     try:
-        from definet_flows.engines.vasp.inputs.sets import write_inputs
+        from definet_flows.engines.vasp.inputs.potcars import check_potcars
+        from definet_flows.engines.vasp.inputs.sets import input_texts, poscar_order, write_inputs
     except ImportError as error:
         raise InputError(f"VASP inputs need atomate2 ({error}): pip install 'definet-flows[vasp]'.") from error
-    writable_folder(directory)
+    if directory is not None:
+        writable_folder(directory)
     host = plan.host.host()
-    engine = plan.engine.in_campaign(directory, host)
+    engine = _engine(plan).in_campaign(directory or Path(), host)
     for configuration in islice(plan.configurations.configurations(host), count):
-        folder = directory / f"{configuration.label}-{configuration.id[:8]}"
-        write_inputs(engine, configuration, folder)
-        typer.echo(str(folder))
+        name = f"{configuration.label}-{configuration.id[:8]}"
+        if charge:
+            check_potcars(engine, [configuration.species[site] for site in poscar_order(configuration)])
+        if directory is not None:
+            write_inputs(engine, configuration, directory / name, charge)
+            typer.echo(str(directory / name))
+            continue
+        shown = [(file, text) for file, text in input_texts(engine, configuration, charge).items() if file != "POSCAR"]
+        typer.echo("\n".join(f"# {name}: {file}\n{text}" for file, text in shown))
+
+
+def _engine(plan: Campaign) -> VaspEngine:
+    """The campaign's VASP engine; the default one where it relaxes with another, which is said."""
+    from definet_flows.engines import VaspEngine
+
+    if isinstance(plan.engine, VaspEngine):
+        return plan.engine
+    typer.echo(
+        f"{plan.name} relaxes with the {plan.engine.name} engine; with engine: {{name: vasp}} it would give this to VASP:",
+        err=True,
+    )
+    return VaspEngine()

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterable
 from functools import lru_cache
 
+from pymatgen.core import SETTINGS
 from pymatgen.io.vasp.inputs import PotcarSingle
 from pymatgen.io.vasp.sets import MPScanRelaxSet
 
@@ -43,8 +44,10 @@ def _check_potcar(element: str, symbol: str, functional: str) -> None:
             warnings.simplefilter("ignore")  # of POTCARs that pymatgen has no checksum of
             PotcarSingle.from_symbol_and_functional(symbol, functional)
     except (OSError, ValueError, KeyError) as error:
+        folder = SETTINGS.get("PMG_VASP_PSP_DIR")
+        where = f"PMG_VASP_PSP_DIR is {folder}" if folder else "PMG_VASP_PSP_DIR is not set"
         raise InputError(
-            f"There is no POTCAR {symbol} for {element} in the set {functional} ({str(error).splitlines()[0]}); point "
-            "PMG_VASP_PSP_DIR in ~/.pmgrc.yaml (pmg config -p SOURCE TARGET, then pmg config --add PMG_VASP_PSP_DIR "
-            "TARGET) at your POTCARs, or name another one with 'potcars' or 'potcar_functional'."
+            f"There is no POTCAR {symbol} for {element} in the set {functional} ({where}); make a folder of yours with "
+            "pmg config -p SOURCE TARGET and name it with pmg config --add PMG_VASP_PSP_DIR TARGET, or choose another one "
+            "with 'potcars' or 'potcar_functional'."
         ) from error
