@@ -246,11 +246,16 @@ class Host:
     def _site_symmetry(self) -> tuple[npt.NDArray[np.int32], IntArray]:
         return site_permutations(self.unit_cell_operations, self.grid)
 
+    @property
+    def crystal(self) -> str:
+        """Reduced formula and space group, such as ``MoS2-187``: the same however unit cell, supercell and vacuum are chosen."""
+        return f"{self.unit_cell.composition.reduced_formula}-{self._symmetry[1]}"
+
     @cached_property
     def family(self) -> str:
-        """The crystal without regard to supercell and vacuum: formula, space group and the unit cell's site species."""
+        """The crystal with the order of the unit cell's sites, on which site indices and cluster ids depend."""
         sites = "".join(site.specie.symbol for site in self.unit_cell)
-        return f"{self.unit_cell.composition.reduced_formula}-{self._symmetry[1]}-{sites}"
+        return f"{self.crystal}-{sites}"
 
     @cached_property
     def fingerprint(self) -> str:

@@ -42,7 +42,11 @@ class ModelCard(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(min_length=1, description="Name of the checkpoint")
-    hosts: tuple[str, ...] = Field(description="Hosts it was trained on")
+    hosts: tuple[str, ...] = Field(description="Names of the hosts it was trained on")
+    crystals: tuple[str, ...] = Field(
+        default=(),
+        description="Formula and space group of each crystal trained on, such as MoS2-187; empty where not known",
+    )
     elements: tuple[str, ...] = Field(min_length=1, description="Element symbols it was trained on, dopants included")
     teacher: str = Field(description="What produced the labels: a potential or a DFT level of theory")
     label_source: str = Field(
@@ -87,6 +91,7 @@ def render_card(card: ModelCard, config: DefiNetConfig, content_hash: str, n_par
     facts = {
         "Content hash": f"`{content_hash}`",
         "Hosts": ", ".join(card.hosts),
+        "Crystals": ", ".join(card.crystals),
         "Elements": ", ".join(card.elements),
         "Teacher": card.teacher,
         "Labels": card.label_source,

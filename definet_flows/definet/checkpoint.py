@@ -56,10 +56,12 @@ class Checkpoint:
 def content_hash(config: DefiNetConfig, weights: Mapping[str, Tensor], card: ModelCard) -> str:
     """Return the hash that identifies a model's predictions and their verdicts.
 
-    It covers the configuration, every byte of every tensor, and what the guard reads from the card (elements and largest trained
-    displacement); the rest of the card may change.
+    It covers the configuration, every byte of every tensor, and what the guard reads from the card (elements, crystals where they
+    are known, and largest trained displacement); the rest of the card may change.
     """
     judged_by = {"elements": sorted(card.elements), "max_displacement_trained": card.max_displacement_trained}
+    if card.crystals:
+        judged_by["crystals"] = sorted(card.crystals)
     identity = {"network": config.model_dump(mode="json"), "card": judged_by}
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode())
     for name in sorted(weights):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from definet_flows.defects import DefectConfiguration
     from definet_flows.definet.card import ModelCard
 
-_RULES_VERSION = 1  # of the rules below: raise it when a rule changes, so that old verdicts are told apart
+_RULES_VERSION = 2  # of the rules below: raise it when a rule changes, so that old verdicts are told apart
 
 
 class GuardSettings(BaseModel):
@@ -35,6 +35,10 @@ class GuardSettings(BaseModel):
     )
     displacement_factor: float = Field(
         default=1.5, gt=0, description="Largest displacement as a multiple of the largest one in the training labels"
+    )
+
+    other_hosts: bool = Field(
+        default=False, description="Also use predictions for host crystals that the checkpoint was not trained on"
     )
 
     @property
@@ -76,7 +80,7 @@ class Guard:
     settings
         The limits, in units of what the card says.
     card
-        Gives the known elements and the largest trained displacement.
+        Gives the known elements and crystals, and the largest trained displacement.
     """
 
     def __init__(self, settings: GuardSettings, card: ModelCard) -> None:
@@ -101,13 +105,24 @@ class Guard:
         positions = np.asarray(positions, dtype=np.float64)
         if positions.shape != (configuration.host.n_sites, 3):
             raise InputError(f"Positions must be [{configuration.host.n_sites}, 3], not {list(positions.shape)}.")
-        reasons = self.unknown_elements(configuration)
+        reasons = self.unfamiliar(configuration)
         occupied = configuration.occupied
         if not np.isfinite(positions[occupied]).all():
             return GuardVerdict.of([*reasons, "the predicted coordinates are not finite"], None)
         displacements = np.linalg.norm((positions - configuration.host.positions)[occupied], axis=1)
         largest = float(displacements.max(initial=0.0))
         return GuardVerdict.of(reasons + self._too_far(largest) + self._too_close(configuration, positions), largest)
+
+    def unfamiliar(self, configuration: DefectConfiguration) -> list[str]:
+        """Return a reason for the elements and one for the host, where training met none such."""
+        crystal, known = configuration.host.crystal, self.card.crystals
+        reasons = self.unknown_elements(configuration)
+        # A card that names no crystal is that of weights from elsewhere, of which nothing is known.
+        if known and crystal not in known and not self.settings.other_hosts:
+            reasons.append(
+                f"checkpoint {self.card.name} was not trained on the host {crystal} (it knows {', '.join(known)})"
+            )
+        return reasons
 
     def unknown_elements(self, configuration: DefectConfiguration) -> list[str]:
         """Return a reason if the network was not trained on an element it would see, placeholders included."""

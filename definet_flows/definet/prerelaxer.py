@@ -223,7 +223,7 @@ class Prerelaxer:
     ) -> Prediction:
         seen = self.checkpoint.card.exposure(configuration)
         if isinstance(outcome, str):
-            reasons = [] if self.guard is None else self.guard.unknown_elements(configuration)
+            reasons = [] if self.guard is None else self.guard.unfamiliar(configuration)
             return Prediction(configuration, None, GuardVerdict.of([*reasons, outcome], None), seconds, seen)
         positions = configuration.host.positions + centred(outcome, configuration.occupied)
         verdict = self._verdict(configuration, positions)

@@ -48,6 +48,7 @@ def model_card(
     lengths = np.concatenate([np.linalg.norm(labels.displacements, axis=-1).ravel() for labels in trained.sets])
     coverage = host_coverage(trained)
     before = [start.card] if start else []
+    crystals = _merged((labels.host.crystal for labels in trained.sets), *(card.crystals for card in before))
     seen = {c.placement_id for c in configurations}.union(*(card.configuration_ids for card in before))
     # A cluster that an ambiguous label can be read as is not new.
     clusters = {reading for c in configurations for reading in c.possible_cluster_ids}
@@ -56,6 +57,8 @@ def model_card(
     return ModelCard(
         name=config.name,
         hosts=_merged((one.host for one in coverage), *(card.hosts for card in before)),
+        # Of weights from elsewhere nobody knows what else they were trained on.
+        crystals=crystals if all(card.crystals for card in before) else (),
         elements=tuple(sorted(elements)),
         teacher=teacher_name(pool.teacher),
         label_source=_source(pool, start),

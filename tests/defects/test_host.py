@@ -62,7 +62,7 @@ def test_bulk_crystals_are_recognised_from_files(tmp_path):
         Poscar(bulk(name)).write_file(tmp_path / "POSCAR")
         host = Host.from_file(tmp_path / "POSCAR", (2, 2, 2))
         assert (host.dimensionality, host.vacuum, host.vacuum_warning) == (3, None, None)
-        assert f"-{group}-" in host.family
+        assert host.crystal == f"{host.unit_cell.composition.reduced_formula}-{group}"
         assert host.n_sites == 16
 
 
@@ -77,6 +77,7 @@ def test_the_fingerprint_tells_hosts_apart():
     hosts += [Host.from_preset("MoS2", ((4, 0, 0), (4, 4, 0), (0, 0, 1)), vacuum=15)]
     assert len({host.fingerprint for host in hosts}) == len(hosts)
     assert len({host.family for host in hosts}) == 2
+    assert {host.crystal for host in hosts} == {"MoS2-187", "WSe2-187"}
 
 
 def test_oxidation_states_and_site_properties_are_dropped():

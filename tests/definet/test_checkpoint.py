@@ -82,6 +82,7 @@ def test_the_hash_follows_weights_network_and_what_the_guard_reads_but_no_other_
     weights = model.state_dict()
     assert content_hash(model.config.model_copy(update={"radial_cutoff": 20.0}), weights, card) != first
     assert content_hash(model.config, weights, card.model_copy(update={"max_displacement_trained": 9.0})) != first
+    assert content_hash(model.config, weights, card.model_copy(update={"crystals": ("MoS2-187",)})) != first
     with torch.no_grad():
         model.lin_comb.bias[3] += 1e-6
     assert content_hash(model.config, model.state_dict(), card) != first

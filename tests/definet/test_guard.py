@@ -8,8 +8,9 @@ from ase.data import covalent_radii
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from pymatgen.core import Structure
 
-from definet_flows.defects import DefectConfiguration
+from definet_flows.defects import DefectConfiguration, Host
 from definet_flows.definet import Guard, GuardSettings
 from definet_flows.errors import InputError
 
@@ -122,7 +123,35 @@ def test_an_element_outside_the_training_fails_by_name(guard, make_host):
     assert verdict.reasons == ("checkpoint testnet was not trained on Cr (it knows Mo, S, Se, W)",)
 
 
-def test_another_host_of_known_elements_is_allowed(guard, make_host):
+@pytest.fixture
+def of_mos2(card):
+    return card.model_copy(update={"crystals": ("MoS2-187",)})
+
+
+def test_another_host_of_known_elements_is_refused(of_mos2, make_host):
+    configuration = DefectConfiguration.create(make_host("WSe2"), {0: "Mo"})
+    verdict = Guard(GuardSettings(), of_mos2).check(configuration, configuration.host.positions)
+    assert not verdict.passed
+    assert verdict.reasons == ("checkpoint testnet was not trained on the host WSe2-187 (it knows MoS2-187)",)
+    allowing = Guard(GuardSettings(other_hosts=True), of_mos2)
+    assert allowing.check(configuration, configuration.host.positions).passed
+
+
+def test_a_host_is_its_crystal_however_the_cell_is_chosen(of_mos2, make_host):
+    cell = make_host("MoS2").unit_cell
+    reordered = Structure.from_sites(cell[::-1])
+    doubled = cell * (2, 1, 1)
+    for unit_cell, supercell, vacuum in (
+        (cell, (5, 3, 1), 25.0),
+        (reordered, (4, 4, 1), None),
+        (doubled, (2, 4, 1), 15.0),
+    ):
+        host = Host.from_structure(unit_cell, supercell, "mine", vacuum=vacuum)
+        configuration = DefectConfiguration.create(host, {0: "Vac"})
+        assert Guard(GuardSettings(), of_mos2).check(configuration, host.positions).passed
+
+
+def test_weights_that_do_not_say_what_they_learnt_are_tried_on_any_host(guard, make_host):
     configuration = DefectConfiguration.create(make_host("WSe2"), {0: "Mo"})
     assert guard.check(configuration, configuration.host.positions).passed
 
@@ -149,8 +178,8 @@ def test_another_shape_is_refused(guard, configuration):
 
 def test_the_hash_follows_every_setting():
     base = GuardSettings()
-    others = [GuardSettings(min_distance_fraction=0.6), GuardSettings(displacement_factor=2.0)]
-    assert len({settings.hash for settings in [base, *others]}) == 3
+    others = [{"min_distance_fraction": 0.6}, {"displacement_factor": 2.0}, {"other_hosts": True}]
+    assert len({settings.hash for settings in [base, *(GuardSettings(**other) for other in others)]}) == 4
     assert GuardSettings().hash == base.hash
     assert len(base.hash) == 16
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,9 +13,11 @@ from definet_flows.errors import InputError
 from definet_flows.training import evaluate
 from definet_flows.training.config import TrainingConfig
 from definet_flows.training.datasets.pool import LabelPool
+from definet_flows.training.datasets.sources import load_labels
 from definet_flows.training.datasets.split import SplitSettings, split_labels
 from definet_flows.training.failures import LossNotFinite, TrainingError, of_another_process
 from definet_flows.training.fitting import fit_checkpoint, train_config
+from definet_flows.training.provenance import model_card
 from definet_flows.training.running import _moved_average, check_hardware
 from definet_flows.training.state import FOLDER
 from tests.training.conftest import configurations_of, labelled
@@ -58,6 +61,7 @@ def test_several_hosts_in_one_training(files, tmp_path):
     folder = train_config(config, tmp_path / "both")
     card = load_checkpoint(folder).card
     assert card.hosts == ("MoS2", "hBN")
+    assert card.crystals == ("BN-187", "MoS2-187")
     by_host = {one.host: one for one in card.coverage}
     assert by_host["MoS2"].supercells == ("3x3x1",)
     assert by_host["hBN"].supercells == ("4x4x1",)
@@ -157,11 +161,21 @@ class TestStartingFromACheckpoint:
         after, first = load_checkpoint(folder), load_checkpoint(before)
         assert after.config == first.config
         assert after.card.hosts == ("MoS2", "hBN")
+        assert after.card.crystals == ("BN-187", "MoS2-187")
         assert after.card.configuration_ids > first.card.configuration_ids
         assert after.card.cluster_ids > first.card.cluster_ids
         assert set(after.card.elements) == {*first.card.elements, "B", "C", "N"}
         assert after.card.max_displacement_trained >= first.card.max_displacement_trained
         assert f"started from before ({first.content_hash})" in after.card.label_source
+
+    def test_after_weights_of_unknown_origin_no_host_is_called_new(self, before, files):
+        known = load_checkpoint(before)
+        imported = replace(known, card=known.card.model_copy(update={"crystals": ()}))
+        config = settings(labels=(files["mos2"],))
+        pool = load_labels(config)
+        shares = pool, split_labels(pool, config.split), {}
+        assert model_card(config, *shares, known).crystals == ("MoS2-187",)
+        assert model_card(config, *shares, imported).crystals == ()
 
     def test_it_starts_there(self, before, files, tmp_path):
         still = settings(labels=(files["mos2"],), start_from=str(before), learning_rate=1e-30, max_epochs=1, seed=5)
