@@ -98,8 +98,12 @@ class CampaignAccount:
     extrapolated
         The mean saving of these pairs times the configurations of the campaign they stand for; None where the pairs were not
         drawn from a campaign.
-    untold, uncharged
-        Pairs that are left out because a run did not tell its core-hours, and pairs whose prediction did not tell its time.
+    untold
+        Pairs that are left out because a run that converged did not tell its core-hours.
+    losses_untold
+        Pairs that count, of which the prerelaxed run was lost without telling its core-hours: the savings are that much too high.
+    uncharged
+        Pairs that count, whose prediction did not tell its time.
     trained_on
         Configurations of the campaign that the checkpoint was trained on: they are in neither saving.
     measuring
@@ -111,6 +115,7 @@ class CampaignAccount:
     measured: SavedCoreHours | None
     extrapolated: SavedCoreHours | None
     untold: int
+    losses_untold: int
     uncharged: int
     trained_on: int
     measuring: float
@@ -157,6 +162,7 @@ def campaign_account(
         measured=measured,
         extrapolated=_saved(saved, planned, seed) if planned else None,
         untold=len(pairs) - len(saved),
+        losses_untold=sum(pair.loss_untold for pair in pairs),
         uncharged=sum(not pair.prediction_charged for pair in pairs),
         trained_on=trained_on,
         measuring=sum(

@@ -54,10 +54,12 @@ class CountedPair:
     unrelaxed_steps, prerelaxed_steps
         Force evaluations charged to either start.
     unrelaxed_core_hours, prerelaxed_core_hours
-        Core-hours charged to either start for the whole relaxation, the prediction's own included; both None where one of
-        the runs did not tell its own.
+        Core-hours charged to either start for the whole relaxation, the prediction's own included; None where a run that
+        converged did not tell its own.
     prediction_charged
         Whether the prediction's time is known, and so charged.
+    loss_untold
+        The prerelaxed run was lost and did not tell its core-hours: it is charged none of its own.
     """
 
     configuration_id: str
@@ -69,6 +71,7 @@ class CountedPair:
     unrelaxed_core_hours: float | None
     prerelaxed_core_hours: float | None
     prediction_charged: bool = True
+    loss_untold: bool = False
 
     @property
     def same_minimum(self) -> bool:
@@ -110,20 +113,30 @@ def _counted(record: SavingsRecord, threshold: Threshold) -> CountedPair:
         steps,
         *_core_hours(record),
         prediction_charged=record.prerelax_core_hours is not None,
+        loss_untold=_loss_is_untold(record),
     )
 
 
 def _core_hours(record: SavingsRecord) -> tuple[float | None, float | None]:
-    """Core-hours charged to either start, the prediction's own included."""
+    """Core-hours charged to either start, the prediction's own included.
+
+    A lost run that told none is charged none of its own, not left out: the mean would be one over survivors.
+    """
     unrelaxed, prerelaxed = record.unrelaxed.core_hours, record.prerelaxed.core_hours
-    if unrelaxed is None or prerelaxed is None:
-        return None, None
     charge = record.prerelax_core_hours or 0.0
     if record.unrelaxed.state != "converged":
-        return unrelaxed, unrelaxed + charge
+        return unrelaxed or 0.0, (unrelaxed or 0.0) + charge
+    if unrelaxed is None:
+        return None, None
     if record.prerelaxed.state != "converged":
-        return unrelaxed, unrelaxed + prerelaxed + charge
-    return unrelaxed, prerelaxed + charge
+        return unrelaxed, unrelaxed + (prerelaxed or 0.0) + charge
+    return unrelaxed, None if prerelaxed is None else prerelaxed + charge
+
+
+def _loss_is_untold(record: SavingsRecord) -> bool:
+    """Whether a prerelaxed run was lost at a cost that counts and that nothing tells."""
+    lost = record.unrelaxed.state == "converged" and record.prerelaxed.state != "converged"
+    return lost and record.prerelaxed.core_hours is None
 
 
 def _steps_to(run: RunFigures, threshold: Threshold) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from definet_flows.analysis import SavingsRow
     from definet_flows.analysis.accounting import CampaignAccount, PredictionCost, SavedCoreHours
     from definet_flows.analysis.savings import Threshold
-    from definet_flows.records.documents import CampaignRecord
+    from definet_flows.records.documents import CampaignRecord, ConfigurationSummary, SavingsRecord
     from definet_flows.records.store import RecordStore
 
+Summary = TypeVar("Summary", bound="ConfigurationSummary")
 FIGURE_FILE = "ionic_steps.png"
 
 
@@ -30,33 +31,22 @@ def register(app: typer.Typer) -> None:
 
 def report(
     place: Place,
+    campaign_name: Annotated[
+        str | None, typer.Option("--campaign", metavar="NAME", help="Which campaign, where the results are of several.")
+    ] = None,
     figure: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE.png", help="The figure; by default in DIR, or here.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what a campaign saved, losers counted, and draw the ionic steps from both starts."""
-    from definet_flows.analysis import counted_pairs, savings_table
-    from definet_flows.analysis.accounting import campaign_account
-    from definet_flows.analysis.figures import plot_ionic_steps
-    from definet_flows.analysis.savings import not_trained_on
+    from definet_flows.analysis import savings_table
     from definet_flows.records.address import is_database
-    from definet_flows.records.savings import build_savings
-    from definet_flows.records.store import open_store
 
-    with open_store(place, read_only=True) as store:
-        campaign = _campaign(store)
-        model = _model(campaign, store.location)
-        savings = build_savings(store, model)
-        account = campaign_account(campaign, store.relaxations(), list(store.predictions(model)), savings)
-    thresholds = _thresholds(campaign)
-    rows = savings_table(savings, thresholds)
-    drawn = not_trained_on(savings) or savings
-    panels = {force: counted_pairs(drawn, threshold) for threshold, force in thresholds.items()}
+    campaign, savings, account = _settled(place, campaign_name)
+    rows = savings_table(savings, _thresholds(campaign))
     path = writable_file(figure or (Path() if is_database(place) else Path(place)) / FIGURE_FILE)
-    plot_ionic_steps(
-        panels, path, title=_title(campaign) + (", trained on all of these" if _all_trained_on(rows) else "")
-    )
+    _draw(campaign, savings, path, ", trained on all of these" if _all_trained_on(rows) else "")
     if as_json:
         content = {"campaign": campaign.name, "figure": str(path), "rows": [asdict(row) for row in rows]}
         show_json(content | {"account": asdict(account)})
@@ -64,6 +54,33 @@ def report(
     show_savings(rows, _title(campaign))
     show_account(account)
     typer.echo(f"Figure: {path}")
+
+
+def _settled(place: str, name: str | None) -> tuple[CampaignRecord, list[SavingsRecord], CampaignAccount]:
+    """A campaign with its pairs and its account."""
+    from definet_flows.analysis.accounting import campaign_account
+    from definet_flows.records.savings import build_savings
+    from definet_flows.records.store import open_store
+
+    with open_store(place, read_only=True) as store:
+        campaign, alone = _campaign(store, name)
+        model = _model(campaign, store.location)
+        savings, predictions = build_savings(store, model), list(store.predictions(model))
+        relaxations = list(store.relaxations())
+    if not alone:
+        savings, predictions = _of(campaign, savings), _of(campaign, predictions)
+        relaxations = _of(campaign, relaxations)
+    return campaign, savings, campaign_account(campaign, relaxations, predictions, savings)
+
+
+def _draw(campaign: CampaignRecord, savings: list[SavingsRecord], path: Path, remark: str) -> None:
+    from definet_flows.analysis import counted_pairs
+    from definet_flows.analysis.figures import plot_ionic_steps
+    from definet_flows.analysis.savings import not_trained_on
+
+    drawn = not_trained_on(savings) or savings
+    panels = {force: counted_pairs(drawn, threshold) for threshold, force in _thresholds(campaign).items()}
+    plot_ionic_steps(panels, path, title=_title(campaign) + remark)
 
 
 def show_savings(rows: Sequence[SavingsRow], title: str) -> None:
@@ -106,6 +123,7 @@ def show_account(account: CampaignAccount) -> None:
     remarks = {
         "runs from the unrelaxed start that only measured this, in core-hours": account.measuring,
         "pairs left out, because a run did not tell its core-hours": account.untold,
+        "pairs whose prerelaxed run was lost without telling its core-hours, counted as none": account.losses_untold,
         "pairs whose prediction is not charged, because its time is not known": account.uncharged,
         "configurations in neither number, because the checkpoint was trained on them": account.trained_on,
     }
@@ -168,11 +186,22 @@ def _title(campaign: CampaignRecord) -> str:
     return f"{campaign.name}: {checkpoint}, {campaign.engine_name} {potential}".rstrip()
 
 
-def _campaign(store: RecordStore) -> CampaignRecord:
-    campaigns = store.campaigns()
+def _campaign(store: RecordStore, name: str | None) -> tuple[CampaignRecord, bool]:
+    """The campaign that is asked for, and whether it is the only one."""
+    campaigns = {one.name: one for one in store.campaigns()}
     if not campaigns:
         raise InputError(f"{store.location} holds no campaign yet; run one with --dir {store.location} first.")
-    return campaigns[-1]
+    if name is None and len(campaigns) > 1:
+        raise InputError(f"{store.location} holds several campaigns; give one as --campaign: {', '.join(campaigns)}.")
+    if name is not None and name not in campaigns:
+        raise InputError(f"{store.location} holds no campaign {name}, but {', '.join(campaigns)}.")
+    return campaigns[name or next(iter(campaigns))], len(campaigns) == 1
+
+
+def _of(campaign: CampaignRecord, records: Sequence[Summary]) -> list[Summary]:
+    """What belongs to one campaign of several: its configurations, whoever ran them first, and what carries its name."""
+    planned = set(campaign.configuration_ids)
+    return [one for one in records if one.campaign == campaign.name or one.configuration_id in planned]
 
 
 def _model(campaign: CampaignRecord, location: str) -> dict[str, str]:

@@ -82,6 +82,18 @@ def test_a_pair_that_tells_no_core_hours_is_left_out_and_said():
     assert nothing.measured is nothing.extrapolated is None
 
 
+def test_a_loss_that_tells_no_core_hours_is_a_loss_all_the_same():
+    """Left out, it would make a mean over survivors; its own cost is not known, that of the run that replaces it is."""
+    killed = pair(8, run(20, 10, core_hours=5.0), run(9, None, "failed", core_hours=None))
+    found = account([*pairs_saving(3.0), killed])
+    assert (found.measured.configurations, found.untold, found.losses_untold) == (2, 0, 1)
+    assert found.measured.core_hours == pytest.approx(2.99 - 0.01)
+    baseline_lost = pair(9, run(20, None, "failed", core_hours=None), run(5, 2, core_hours=1.0))
+    found = account([*pairs_saving(3.0), baseline_lost])
+    assert (found.measured.configurations, found.untold, found.losses_untold) == (2, 0, 0)
+    assert found.measured.core_hours == pytest.approx(2.99 - 0.01)
+
+
 def test_a_prediction_of_unknown_time_is_not_charged_and_said():
     free = pair(7, run(20, 10, core_hours=5.0), run(5, 2, core_hours=2.0), prerelax_core_hours=None)
     found = account([free])

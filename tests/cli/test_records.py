@@ -186,3 +186,39 @@ def test_a_database_that_does_not_answer_is_one_sentence(invoke):
     assert "The database mongodb://ada@127.0.0.1:1/results does not answer" in message
     assert "secret" not in message
     assert "Traceback" not in message
+
+
+def test_of_several_campaigns_one_is_reported(invoke, directory, in_database, tmp_path):
+    """The other one has a configuration of its own, and shares one that the first has run already."""
+    figure = tmp_path / "steps.png"
+    host = Host.from_preset("MoS2", (3, 3, 1), vacuum=15)
+    settings = {"name": "other", "host": {"preset": "MoS2", "supercell": [3, 3, 1], "vacuum": 15}}
+    plan = Campaign.model_validate({**settings, "configurations": {"recipes": ["V_S+V_S"]}})
+    shared, own = (next(enumerate_configurations(host, recipe)) for recipe in ("V_S+V_S", "V_Mo"))
+    prediction = record_from_prediction(
+        Prediction(own, np.array(host.positions), GuardVerdict.of([], 0.1), 0.01, "new"), MODEL, "other"
+    )
+    alone = json.loads(invoke("report", in_database, "-o", figure, "--json").stdout)
+    with open_store(in_database) as store:
+        store.put_campaign(campaign_record(plan, host, MODEL, [shared, own]).model_copy(update={"key": "other"}))
+        store.add_predictions([prediction])
+        store.add_relaxations(
+            [
+                record_from_relaxation(own, relaxation(host, UNRELAXED), ENGINE, "other"),
+                record_from_relaxation(own, relaxation(host, PRERELAXED), ENGINE, "other", prediction),
+            ]
+        )
+    reply = invoke("report", in_database, "-o", figure)
+    assert reply.exit_code == 2
+    assert "several campaigns; give one as --campaign: other, small" in " ".join(reply.stderr.split())
+    small, other = (
+        json.loads(invoke("report", in_database, "--campaign", name, "-o", figure, "--json").stdout)
+        for name in ("small", "other")
+    )
+    assert small == alone
+    assert other["account"]["measured"]["configurations"] == 2
+    assert [(cost["start"], cost["runs"]) for cost in other["account"]["engines"]] == [
+        ("unrelaxed", 2),
+        ("prerelaxed", 2),
+    ]
+    assert "no campaign third" in " ".join(invoke("report", in_database, "--campaign", "third").stderr.split())
