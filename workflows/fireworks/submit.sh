@@ -7,7 +7,7 @@ gpu_jobs=@{gpu_jobs}
 cpu_jobs=@{cpu_jobs}
 
 feed() { # role, and how many jobs in its queue at most
-    trap 'kill "$now" 2> /dev/null; exit' TERM
+    trap 'kill "$now" 2> /dev/null; wait "$now"; exit' TERM
     mkdir -p "$DEFINET_FLOWS_LAUNCH_DIR/$1"
     while true; do
         qlaunch -r -l "$DEFINET_FLOWS_CONFIG_DIR/my_launchpad.yaml" -w "$DEFINET_FLOWS_CONFIG_DIR/worker-$1.yaml" \
@@ -22,7 +22,7 @@ feed() { # role, and how many jobs in its queue at most
     done
 }
 
-trap 'kill $(jobs -p) 2> /dev/null' EXIT
+trap 'kill $(jobs -p) 2> /dev/null; wait' EXIT
 trap 'exit' INT TERM
 feed gpu "$gpu_jobs" &
 feed cpu "$cpu_jobs" &

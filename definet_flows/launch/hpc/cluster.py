@@ -49,10 +49,11 @@ class QueueSettings(BaseModel):
 
     @property
     def select(self) -> str:
-        """The same as PBS wants it in one word, such as ``1:ncpus=8:ngpus=1:mem=32gb``."""
+        """The same as PBS wants it in one word, such as ``2:ncpus=32:mpiprocs=32:mem=64gb``."""
         gpus = f":ngpus={self.gpus}" if self.gpus else ""
         memory = f":mem={self.memory.lower()}b" if self.memory else ""
-        return f"{self.nodes}:ncpus={self.cores}{gpus}{memory}"
+        # An MPI rank on each core, except where one process drives a GPU.
+        return f"{self.nodes}:ncpus={self.cores}:mpiprocs={1 if self.gpus else self.cores}{gpus}{memory}"
 
 
 class DatabaseSettings(BaseModel):

@@ -64,6 +64,33 @@ def test_a_queue_that_says_nothing_is_given_up(tmp_path, monkeypatch, pbs_comman
     )
 
 
+SMALL = {"nodes": 1, "cores": 1, "memory": "100M"}
+
+
+def test_slurm_accepts_what_it_can_run(tmp_path, slurm):
+    folder = written(tmp_path, cpu=SMALL, gpu=SMALL)
+    for role in ("cpu", "gpu"):
+        assert found(folder, f"qadapter-{role}.yaml") == [("pass", f"SLURM accepts its jobs in {role}", None)]
+    assert slurm.run("squeue", "-h", "--name", "definet-cpu,definet-gpu") == "", "nothing was submitted"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('queue: "cpu"', 'queue: "nope"', "invalid partition specified: nope"),
+        ("nodes: 1", "nodes: 99", "Requested node configuration is not available"),
+        ("gres: null", "gres: gpu:5", "Requested node configuration is not available"),
+        ('walltime: "24:00:00"', 'walltime: "soon"', "Invalid --time specification"),
+    ],
+)
+def test_what_slurm_rejects_is_told_in_its_words(tmp_path, slurm, old, new, words):
+    folder = replaced(written(tmp_path, cpu=SMALL), old, new)
+    (finding,) = found(folder)
+    assert (finding[0], finding[2]) == ("fail", f"correct {tmp_path}/qadapter-cpu.yaml")
+    assert finding[1].startswith('SLURM rejects its jobs: "')
+    assert words in finding[1]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "state", "complaint"),
     [

@@ -26,7 +26,7 @@ def test_what_no_cluster_can_have_is_refused(changes, complaint):
 
 
 def test_a_walltime_of_days_and_a_memory_are_taken():
-    assert cluster(cpu={"walltime": "2-00:00:00", "memory": "32g"}).cpu.select == "2:ncpus=16:mem=32gb"
+    assert cluster(cpu={"walltime": "2-00:00:00", "memory": "32g"}).cpu.select == "2:ncpus=16:mpiprocs=16:mem=32gb"
 
 
 def test_an_address_with_a_password_is_refused():

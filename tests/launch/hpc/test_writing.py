@@ -86,10 +86,16 @@ def test_a_slurm_job_asks_for_what_was_said(tmp_path):
 def test_a_pbs_job_asks_for_what_was_said(tmp_path):
     folder = written(tmp_path, scheduler="pbs")
     asked, lines = directives(folder, "gpu", "#PBS ")
-    assert {"-l select=1:ncpus=2:ngpus=1:mem=4gb", "-l walltime=01:00:00", "-q gpu", "-N definet-gpu", "-V"} <= asked
+    assert {
+        "-l select=1:ncpus=2:mpiprocs=1:ngpus=1:mem=4gb",
+        "-l walltime=01:00:00",
+        "-q gpu",
+        "-N definet-gpu",
+        "-V",
+    } <= asked
     assert not any("$$" in line or line.startswith("-A") for line in asked)
     asked, lines = directives(folder, "cpu", "#PBS ")
-    assert "-l select=2:ncpus=16" in asked
+    assert "-l select=2:ncpus=16:mpiprocs=16" in asked
     assert lines.index("cd /launches/here") > lines.index(f"source {folder.path}/env.sh")
 
 
