@@ -21,6 +21,7 @@ print(json.dumps({
     "package": definet_flows.__file__,
     "checkpoint": load_checkpoint(settings().checkpoint).card.name,
     "models": str(models_directory()),
+    "templates": sorted(path.name for path in (workflows_directory() / "fireworks").iterdir()),
     "campaigns": sorted(path.stem for path in workflows_directory().glob("*.yaml")),
 }))
 """
@@ -49,6 +50,7 @@ def test_the_wheel_carries_its_checkpoint_and_campaigns(installed):
     assert Path(found["package"]).is_relative_to(site), "the checkout was imported instead of the wheel"
     assert Path(found["models"]).is_relative_to(site)
     assert found["checkpoint"] == "definet-mos2-chgnet"
+    assert {"my_launchpad.yaml", "qadapter-slurm.yaml", "pbs-script.txt", "submit.sh"} <= set(found["templates"])
     assert {"demo", "low-density-mos2", "low-density-wse2", "high-density-hbn"} <= set(found["campaigns"])
 
 

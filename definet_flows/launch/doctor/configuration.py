@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from pathlib import Path
 
 from definet_flows.errors import InputError
 from definet_flows.launch.doctor.findings import Finding, Subject, failed, not_set_up, passed, warned
@@ -55,6 +56,8 @@ def _modes(folder: ConfigFolder) -> Finding:
 
 def _in_use(folder: ConfigFolder) -> Finding:
     used = os.environ.get("DEFINET_FLOWS_CONFIG_DIR")
-    if used is None or folder.path.samefile(used):
+    if used is None:
+        return passed("folder", f"{folder.path}; FireWorks' own commands need: source {folder.path}/env.sh")
+    if Path(used).expanduser().resolve() == folder.path:
         return passed("folder", str(folder.path))
     return warned("folder", f"is {folder.path}, but this shell uses {used}", f"source {folder.path}/env.sh")
