@@ -1,9 +1,9 @@
-"""What tighter labels and the force term in the loss are worth, on a small part of the MoS2 labels.
+"""What tighter labels and the force term in the loss are worth: steps left on the validation and test shares.
 
-Trains three times on the same configurations (166 labels of 4x4 and 5x5, 40 passes) and relaxes the validation and test shares
-from each prediction. The held-out lists are not touched. Needs the output folder of benchmarks/label_mos2.py. Run with
+Trains the shipped checkpoint's recipe three times, half an hour to an hour each, and relaxes the 58 configurations of the
+validation and test shares from each prediction. The held-out lists are not touched. Goes on where it was interrupted. Run with
 
-    python benchmarks/training_choices.py LABEL_DIR OUT_DIR
+    python benchmarks/training_choices.py OUT_DIR
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import yaml
 
+from definet_flows.defects import DefectConfiguration
 from definet_flows.definet import Prerelaxer
 from definet_flows.engines import ForceFieldEngine, Relaxation
 from definet_flows.training import train
@@ -20,67 +21,71 @@ from definet_flows.training.config import load_training_config
 from definet_flows.training.datasets.sources import load_labels
 from definet_flows.training.datasets.split import split_labels
 
-RECIPE = Path(__file__).parent.parent / "workflows" / "mos2" / "train.yaml"
+WORKFLOWS = Path(__file__).resolve().parent.parent / "workflows"
+RECIPE = WORKFLOWS / "mos2" / "train.yaml"
+TIGHT, LOOSE = (
+    WORKFLOWS / "mos2/labels/mos2-{n}x{n}-tight.safetensors",
+    WORKFLOWS / "labels/mos2-{n}x{n}-low.safetensors",
+)
 CHOICES = {
-    "labels to 0.002 eV/Å, with the force term": ("tight", 0.05),
-    "labels to 0.002 eV/Å, without": ("tight", 0.0),
-    "labels to 0.01 eV/Å, with the force term": ("loose", 0.05),
+    "labels to 0.002 eV/Å, with the force term": ("tight-force", TIGHT, 0.05),
+    "labels to 0.002 eV/Å, without": ("tight", TIGHT, 0.0),
+    "labels to 0.01 eV/Å, without": ("loose", LOOSE, 0.0),
 }
 COARSE = 0.05
 
 
-def training_file(labels: Path, out: Path, tightness: str, force_weight: float) -> Path:
+def training_file(folder: Path, labels: Path, force_weight: float) -> Path:
     """Write the training file of one choice."""
     recipe = yaml.safe_load(RECIPE.read_text(encoding="utf-8"))
     recipe |= {
-        "labels": [str(labels.resolve() / f"mos2-{n}x{n}-{tightness}.safetensors") for n in (4, 5)],
+        "labels": [str(labels).format(n=n) for n in (4, 5, 7)],
         "held_out": [str(RECIPE.parent / name) for name in recipe["held_out"]],
-        "split": {"seed": 0, "validation": 0.1, "test": 0.1},
-        "max_labels": 166,
-        "max_epochs": 40,
-        "ema_decay": 0.99,
         "force_weight": force_weight,
     }
-    out.mkdir(parents=True, exist_ok=True)
-    file = out / "train.yaml"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "train.yaml"
     file.write_text(yaml.safe_dump(recipe), encoding="utf-8")
     return file
 
 
-def steps(outcome: Relaxation) -> tuple[int, int]:
-    """Force evaluations to the coarse threshold and to the engine's."""
-    coarse = next(
-        (step for step, force in enumerate(outcome.max_force_history, 1) if force < COARSE), outcome.ionic_steps
-    )
-    return coarse, outcome.ionic_steps
+def checkpoint_of(folder: Path, file: Path) -> Path:
+    """Train, or go on, unless it is done."""
+    model = folder / "model"
+    if (model / "config.json").is_file():
+        return model
+    return train(file, model, resume=(model / "training" / "last.ckpt").is_file())
+
+
+def unseen(file: Path) -> list[tuple[DefectConfiguration, ...]]:
+    """Configurations of the validation and test shares, host by host."""
+    pool = load_labels(load_training_config(file))
+    split = split_labels(pool, load_training_config(file).split)
+    return [tuple(labels.configurations) for labels in pool.subset([*split.validation, *split.test]).sets]
+
+
+def steps(outcomes: list[Relaxation]) -> str:
+    """Force evaluations to the coarse threshold and to the engine's, summed, and how many did not converge."""
+    histories = [outcome.max_force_history for outcome in outcomes]
+    coarse = [
+        next((step for step, force in enumerate(forces, 1) if force < COARSE), len(forces)) for forces in histories
+    ]
+    failed = sum(not outcome.converged for outcome in outcomes)
+    return f"{sum(coarse)} to 0.05, {sum(map(len, histories))} to 0.01, {failed} failed"
 
 
 def main() -> None:
     """Print the comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("labels", type=Path)
     parser.add_argument("out", type=Path)
-    arguments = parser.parse_args()
-    engine, baseline = ForceFieldEngine(), {}
-    for index, (name, (tightness, force_weight)) in enumerate(CHOICES.items()):
-        folder = arguments.out / f"choice-{index}"
-        file = training_file(arguments.labels, folder, tightness, force_weight)
-        checkpoint = train(file, folder / "model", resume=(folder / "model" / "training" / "last.ckpt").is_file())
-        pool = load_labels(load_training_config(file))
-        split = split_labels(pool, load_training_config(file).split)
-        sums, failed = [0, 0, 0, 0], 0
-        for labels in pool.subset([*split.validation, *split.test]).sets:
-            for prediction in Prerelaxer(checkpoint, guard=None).predict(labels.configurations):
-                configuration = prediction.configuration
-                if configuration.placement_id not in baseline:
-                    baseline[configuration.placement_id] = engine.relax(configuration)
-                outcomes = (baseline[configuration.placement_id], engine.relax(configuration, prediction.positions))
-                failed += sum(not outcome.converged for outcome in outcomes)
-                sums = [a + b for a, b in zip(sums, (*steps(outcomes[0]), *steps(outcomes[1])), strict=True)]
-        print(
-            f"{name}: to 0.05 {sums[0]} → {sums[2]}, to 0.01 {sums[1]} → {sums[3]} evaluations, {failed} failed",
-            flush=True,
-        )
+    out = parser.parse_args().out
+    files = {name: training_file(out / slug, labels, weight) for name, (slug, labels, weight) in CHOICES.items()}
+    groups, engine = unseen(next(iter(files.values()))), ForceFieldEngine()
+    print("unrelaxed:", steps([engine.relax(each) for group in groups for each in group]), flush=True)
+    for name, file in files.items():
+        prerelaxer = Prerelaxer(checkpoint_of(file.parent, file), guard=None)
+        predictions = [prediction for group in groups for prediction in prerelaxer.predict(group)]
+        print(f"{name}:", steps([engine.relax(each.configuration, each.positions) for each in predictions]), flush=True)
 
 
 if __name__ == "__main__":
