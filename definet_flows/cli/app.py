@@ -11,6 +11,7 @@ import definet_flows
 from definet_flows.cli import (
     adoption,
     campaigns,
+    cluster,
     configurations,
     evaluation,
     hpc,
@@ -38,6 +39,7 @@ for room in (
     configurations,
     prerelaxation,
     campaigns,
+    cluster,
     records,
     adoption,
     reports,

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from definet_flows.defects import Host
 from definet_flows.defects.host import content_hash
 from definet_flows.engines import EngineSettings, ForceFieldEngine
+from definet_flows.flows.resources import Resources
 from definet_flows.jobs import ConfigurationSource, ModelSettings
 from definet_flows.records.keys import KEY_LENGTH
 
@@ -89,16 +90,19 @@ class Campaign(BaseModel):
         description="Share of the configurations relaxed from both starts, to measure the saving",
     )
     baseline_seed: int = Field(default=0, description="Seed of the draw of that share")
+    resources: Resources = Field(
+        default_factory=Resources, description="What its jobs ask of a cluster; changes no result"
+    )
 
     @property
     def content_hash(self) -> str:
-        """Hash of all settings, changed by every edit."""
+        """Hash of the settings, changed by every edit but one of the resources."""
         return content_hash(self.settings, KEY_LENGTH)
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings as JSON."""
-        return self.model_dump(mode="json")
+        """The settings as JSON, without the resources."""
+        return self.model_dump(mode="json", exclude={"resources"})
 
     def identity(self, host: Host) -> dict[str, Any]:
         """What makes a campaign this one: extending it leaves this alone, and nothing else may share its directory.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from definet_flows.defects import DefectConfiguration, Host
@@ -59,10 +59,31 @@ def plan_runs(
         By configuration id; None where nothing is pre-relaxed. A configuration whose prediction was refused is relaxed
         from the unrelaxed start, which is one run also where the baseline wants it too.
     """
-    physics_hash = campaign.engine.physics_hash
+    yield pristine_run(campaign, host)
+    yield from defect_runs(campaign, configurations, predictions, set(baseline_of(campaign, configurations)))
+
+
+def pristine_run(campaign: Campaign, host: Host) -> PlannedRun:
+    """The relaxation of the pristine supercell, the energy reference."""
     pristine = pristine_configuration(host)
-    yield PlannedRun(relaxation_key(pristine.id, 0, "unrelaxed", physics_hash), pristine, None)
-    baseline = set(baseline_of(campaign, configurations))
+    key = relaxation_key(pristine.id, 0, "unrelaxed", campaign.engine.physics_hash)
+    return PlannedRun(key, pristine, None)
+
+
+def defect_runs(
+    campaign: Campaign,
+    configurations: Iterable[DefectConfiguration],
+    predictions: Mapping[str, PredictionRecord] | None,
+    baseline: Collection[str],
+) -> Iterator[PlannedRun]:
+    """Every relaxation of some of a campaign's configurations, once; arguments as for `plan_runs`.
+
+    Parameters
+    ----------
+    baseline
+        Ids of the configurations relaxed from both starts.
+    """
+    physics_hash = campaign.engine.physics_hash
     for configuration in configurations:
         prediction = predictions[configuration.id] if predictions is not None else None
         usable = prediction is not None and prediction.passed

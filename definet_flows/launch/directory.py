@@ -36,7 +36,7 @@ def check_same_campaign(store: RecordStore, campaign: Campaign, host: Host) -> C
     if not known:
         return None
     earlier = known[0]
-    differences = list(_differences(earlier, campaign, host))
+    differences = list(differences_from(earlier, campaign, host))
     if differences:
         raise InputError(
             f"{store.location} belongs to another campaign: {'; '.join(differences)}. Name a new directory, or change "
@@ -45,7 +45,18 @@ def check_same_campaign(store: RecordStore, campaign: Campaign, host: Host) -> C
     return earlier
 
 
-def _differences(earlier: CampaignRecord, campaign: Campaign, host: Host) -> Iterator[str]:
+def differences_from(earlier: CampaignRecord, campaign: Campaign, host: Host) -> Iterator[str]:
+    """What makes a campaign another one than that of a record, each in a few words.
+
+    Parameters
+    ----------
+    earlier
+        What a store knows.
+    campaign
+        What is to be run.
+    host
+        Its pristine supercell.
+    """
     if earlier.name != campaign.name:
         yield f"its name is {earlier.name}, not {campaign.name}"
     if host.fingerprint not in earlier.hosts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from definet_flows.defects import DefectConfiguration, Host
 from definet_flows.engines.relaxation import FloatArray, Relaxation
@@ -13,6 +13,9 @@ from definet_flows.engines.starts import pristine_positions, start_of, with_refe
 from definet_flows.engines.vasp.inputs.kpoints import kpoint_warning
 from definet_flows.engines.vasp.settings import VaspSettings
 from definet_flows.errors import InputError
+
+if TYPE_CHECKING:
+    from definet_flows.engines.vasp.running.job import VaspJob
 
 logger = logging.getLogger(__name__)
 
@@ -94,12 +97,36 @@ class VaspEngine(VaspSettings):
         start = start_of(configuration, start_positions, self.rattle)
         return self._run(configuration, start, "unrelaxed" if start_positions is None else "prerelaxed", charge)
 
+    def left_behind(
+        self, configuration: DefectConfiguration, start_positions: FloatArray | None = None, charge: int = 0
+    ) -> Relaxation | None:
+        """What the files of a run tell that was lost before it could report; None where VASP wrote nothing.
+
+        Parameters
+        ----------
+        configuration, start_positions, charge
+            As for `relax`; the pristine supercell is the configuration without defects.
+        """
+        has_defects = bool(configuration.defects)
+        start = start_of(configuration, start_positions, self.rattle) if has_defects else configuration.host.positions
+        job = self._job(configuration, start, "unrelaxed" if start_positions is None else "prerelaxed", charge)
+        if not job.folder.started:
+            return None
+        from definet_flows.engines.vasp.running.relaxing import outcome_of
+
+        return outcome_of(job)
+
     def _run(self, configuration: DefectConfiguration, start: FloatArray, origin: str, charge: int) -> Relaxation:
+        job = self._job(configuration, start, origin, charge)
+        from definet_flows.engines.vasp.running.relaxing import relax
+
+        return relax(job)
+
+    def _job(self, configuration: DefectConfiguration, start: FloatArray, origin: str, charge: int) -> VaspJob:
         try:
             from definet_flows.engines.vasp.running.job import VaspJob
-            from definet_flows.engines.vasp.running.relaxing import relax
         except ImportError as error:
             raise InputError(
                 f"The VASP engine needs atomate2 and custodian ({error}): pip install 'definet-flows[vasp]'."
             ) from error
-        return relax(VaspJob(self, configuration, start, origin, charge))
+        return VaspJob(self, configuration, start, origin, charge)

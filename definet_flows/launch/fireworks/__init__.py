@@ -1,0 +1,1 @@
+"""Campaigns through FireWorks: GPU workers predict, CPU workers relax, and every result goes straight into the store."""

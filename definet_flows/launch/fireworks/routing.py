@@ -1,0 +1,62 @@
+"""Which worker a job goes to: what predicts to the GPUs, all else to the CPUs, jobs that jobs add included."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jobflow.core.flow import Flow
+from jobflow.core.job import Job
+
+from definet_flows.flows.resources import Resources, Role
+from definet_flows.jobs.prerelax import PREDICT_JOB
+
+LIST_JOB = "list relaxations"
+"""Name of the job that stands in for a prediction where there is no network."""
+
+MARK = "definet"
+"""Field of a Firework's spec that says which campaign it belongs to and what it does."""
+
+
+def routed(flow: Flow, resources: Resources) -> Flow:
+    """Say of every job of a flow where it runs.
+
+    By default jobflow gives the jobs that a job adds their parent's worker, which would send relaxations to the GPUs; here
+    nothing is passed on, and a job that adds others routes them itself.
+
+    Parameters
+    ----------
+    flow
+        Of jobs only; changed in place.
+    resources
+        What the campaign asks of the queue.
+    """
+    for work in flow.jobs:
+        assert isinstance(work, Job)  # noqa: S101  for the type checker
+        asked = {"manager_config": {**work.config.manager_config, **resources.settings_for(role_of(work))}}
+        work.update_config({**asked, "pass_manager_config": False}, dynamic=False)
+    return flow
+
+
+def role_of(work: Job) -> Role:
+    """What a job is to the queue, by its name."""
+    if PREDICT_JOB in work.name:
+        return "predict"
+    return "small" if work.name == LIST_JOB else "relax"
+
+
+def marked(work: Job, campaign: str, role: str, **what: Any) -> Job:
+    """Note in the spec of a job's Firework what it does.
+
+    Parameters
+    ----------
+    work
+        The job, changed in place.
+    campaign
+        Key of its campaign.
+    role
+        ``predict``, ``list``, ``relax`` or ``prepare``.
+    what
+        The ``configuration`` and record ``key`` of a relaxation.
+    """
+    work.config.manager_config = {**work.config.manager_config, MARK: {"campaign": campaign, "role": role, **what}}
+    return work

@@ -1,0 +1,299 @@
+"""Waves: a campaign's configurations wait in chunks of a few kilobytes and become Fireworks as earlier ones finish.
+
+What waits lies beside the launchpad, in two collections: one document per submitted campaign, one per chunk. A chunk is
+claimed by one change of its state, which the database makes once, whoever asks; when its jobs have ended, the last of them
+releases the next.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fireworks.core.firework import FiretaskBase, Firework, Workflow
+from fireworks.core.launchpad import LaunchPad
+from fireworks.utilities.fw_utilities import explicit_serialize
+from jobflow.core.flow import Flow
+from jobflow.managers.fireworks import flow_to_workflow
+from pydantic import BaseModel, ConfigDict, Field
+from pymongo import ASCENDING, ReturnDocument
+from pymongo.errors import BulkWriteError
+
+from definet_flows.defects.host import content_hash
+from definet_flows.flows.campaign import Campaign
+from definet_flows.jobs.hosts import Defects
+from definet_flows.launch.fireworks.jobs import PrepareJob, predict_job
+from definet_flows.launch.fireworks.routing import MARK, marked, routed
+
+SUBMISSIONS, CHUNKS = "definet_submissions", "definet_chunks"
+WAITING, CLAIMED, ACTIVE, DONE = "waiting", "claimed", "active", "done"
+CLAIM_SECONDS = 600.0
+"""s after which a chunk that was claimed and never became a workflow is free again: its claimant died in between."""
+
+_DUPLICATE = 11000
+
+
+class Submission(BaseModel):
+    """A campaign as it was handed to the cluster."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: str = Field(description="Key of its record in the results store")
+    name: str = Field(description="Name of the campaign")
+    content_hash: str = Field(description="Content hash of its settings")
+    campaign: dict[str, Any] = Field(description="Its settings, resources included")
+    place: dict[str, Any] = Field(description="Directory of its runs, and wall time of a relaxation's job in s")
+    prepared: bool = Field(default=False, description="The pristine crystal is relaxed and on record")
+    preparing: float | None = Field(default=None, description="When somebody set out to add the workflow that does, s")
+    stopped: bool = Field(default=False, description="No further chunk is released")
+
+    @property
+    def plan(self) -> Campaign:
+        """The campaign."""
+        return Campaign.model_validate(self.campaign)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Configurations that are predicted together.
+
+    Attributes
+    ----------
+    identity
+        The same for the same configurations of the same campaign settings.
+    configurations
+        Changed sites of each.
+    ids
+        Content id of each.
+    drawn
+        Whether each is relaxed from both starts.
+    settings
+        Content hash of the campaign's settings.
+    """
+
+    identity: str
+    configurations: list[Defects]
+    ids: list[str]
+    drawn: list[bool]
+    settings: str
+
+    @classmethod
+    def of(cls, submission: Submission, listed: Sequence[tuple[str, list[Any], bool]]) -> Chunk:
+        """The chunk of some configurations, each given as its id, its changed sites and whether it is drawn."""
+        ids = [identity for identity, _, _ in listed]
+        identity = content_hash([submission.key, submission.content_hash, ids], 32)
+        drawn = [both for *_, both in listed]
+        return cls(identity, [defects for _, defects, _ in listed], ids, drawn, submission.content_hash)
+
+    def document(self, campaign: str, index: int) -> dict[str, Any]:
+        """The chunk as it is stored."""
+        fields = {name: getattr(self, name) for name in ("configurations", "ids", "drawn", "settings")}
+        return {"_id": self.identity, "campaign": campaign, "index": index, "state": WAITING, **fields}
+
+    @classmethod
+    def from_document(cls, content: dict[str, Any]) -> Chunk:
+        """The chunk of a stored document."""
+        return cls(*(content[name] for name in ("_id", "configurations", "ids", "drawn", "settings")))
+
+
+class Waves:
+    """The chunks of a campaign in a launchpad's database.
+
+    Parameters
+    ----------
+    launchpad
+        The launchpad.
+    campaign
+        Key of the campaign.
+    """
+
+    def __init__(self, launchpad: LaunchPad, campaign: str) -> None:
+        self.launchpad, self.campaign = launchpad, campaign
+        self._submissions, self._chunks = launchpad.db[SUBMISSIONS], launchpad.db[CHUNKS]
+
+    def submission(self) -> Submission | None:
+        """The campaign as it was submitted; None if it was not."""
+        found = self._submissions.find_one({"_id": self.campaign})
+        return None if found is None else Submission(**{name: found[name] for name in found if name != "_id"})
+
+    def write(self, submission: Submission) -> None:
+        """Put the submission in, or its settings in place of earlier ones."""
+        content = submission.model_dump(mode="json")
+        progress = {name: content.pop(name) for name in ("prepared", "preparing", "stopped")}
+        change = {"$set": content, "$setOnInsert": progress}
+        self._submissions.update_one({"_id": self.campaign}, change, upsert=True)
+
+    def claim_preparation(self) -> bool:
+        """Whether it is the caller who is to add the workflow that prepares the campaign."""
+        unclaimed = [{"preparing": None}, {"preparing": {"$lt": time.time() - CLAIM_SECONDS}}]
+        wanted = {"_id": self.campaign, "prepared": False, "$or": unclaimed}
+        if self._submissions.find_one_and_update(wanted, {"$set": {"preparing": time.time()}}) is None:
+            return False
+        return (
+            self.launchpad.workflows.find_one({"metadata.campaign": self.campaign, "metadata.prepares": True}) is None
+        )
+
+    def note(self, **what: bool) -> None:
+        """Change ``prepared`` or ``stopped``."""
+        self._submissions.update_one({"_id": self.campaign}, {"$set": what})
+
+    def add(self, chunks: Sequence[Chunk]) -> int:
+        """Let chunks wait; those that are there already are left as they are.
+
+        Returns
+        -------
+        int
+            Number of configurations that wait now and did not before.
+        """
+        first = self._chunks.count_documents({"campaign": self.campaign})
+        documents = [chunk.document(self.campaign, first + place) for place, chunk in enumerate(chunks)]
+        refused: set[int] = set()
+        try:
+            self._chunks.insert_many(documents, ordered=False)
+        except BulkWriteError as error:
+            if any(one["code"] != _DUPLICATE for one in error.details["writeErrors"]):
+                raise
+            refused = {one["index"] for one in error.details["writeErrors"]}
+        return sum(len(chunk.ids) for place, chunk in enumerate(chunks) if place not in refused)
+
+    def counts(self) -> dict[str, int]:
+        """Number of chunks in each state."""
+        return {
+            state: self._chunks.count_documents({"campaign": self.campaign, "state": state})
+            for state in (WAITING, CLAIMED, ACTIVE, DONE)
+        }
+
+    def listed(self, states: Sequence[str] = (WAITING, CLAIMED, ACTIVE, DONE)) -> Iterator[tuple[str, Chunk]]:
+        """The chunks in some states, with their state."""
+        for content in self._chunks.find({"campaign": self.campaign, "state": {"$in": list(states)}}):
+            yield content["state"], Chunk.from_document(content)
+
+    def release(self) -> int:
+        """Turn waiting chunks into workflows as long as there is room for them.
+
+        Returns
+        -------
+        int
+            Number of chunks released.
+        """
+        submission = self.submission()
+        if submission is None or submission.stopped or not submission.prepared:
+            return 0
+        resources = submission.plan.resources
+        room = max(1, resources.max_active // resources.chunk_size)
+        released = 0
+        while self._n_open() < room and (chunk := self._claim()) is not None:
+            self.launchpad.add_wf(chunk_workflow(submission, chunk))
+            self._chunks.update_one({"_id": chunk.identity}, {"$set": {"state": ACTIVE}})
+            released += 1
+        return released
+
+    def finish(self, chunk: str) -> None:
+        """Note that the jobs of a chunk have ended."""
+        self._chunks.update_one({"_id": chunk}, {"$set": {"state": DONE}})
+
+    def free_claims(self, older_than: float = CLAIM_SECONDS) -> int:
+        """Put right the chunks whose claimant died before it could note what it did.
+
+        Parameters
+        ----------
+        older_than
+            Age of the claim, s.
+
+        Returns
+        -------
+        int
+            Number of chunks that wait again.
+        """
+        freed = 0
+        stale = {"campaign": self.campaign, "state": CLAIMED, "claimed": {"$lt": time.time() - older_than}}
+        for content in list(self._chunks.find(stale)):
+            is_there = self.launchpad.workflows.find_one({"metadata.chunk": content["_id"]}) is not None
+            state = ACTIVE if is_there else WAITING
+            self._chunks.update_one({"_id": content["_id"], "state": CLAIMED}, {"$set": {"state": state}})
+            freed += not is_there
+        return freed
+
+    def ensure_indexes(self) -> None:
+        """Make the indexes that releasing and watching campaigns need."""
+        self._chunks.create_index([("campaign", ASCENDING), ("state", ASCENDING), ("index", ASCENDING)])
+        self._submissions.create_index("name")
+        self.launchpad.fireworks.create_index([(f"spec.{MARK}.campaign", ASCENDING), ("state", ASCENDING)])
+        self.launchpad.workflows.create_index("metadata.chunk")
+
+    def _n_open(self) -> int:
+        return int(self._chunks.count_documents({"campaign": self.campaign, "state": {"$in": [CLAIMED, ACTIVE]}}))
+
+    def _claim(self) -> Chunk | None:
+        content = self._chunks.find_one_and_update(
+            {"campaign": self.campaign, "state": WAITING},
+            {"$set": {"state": CLAIMED, "claimed": time.time()}},
+            sort=[("index", ASCENDING)],
+            return_document=ReturnDocument.AFTER,
+        )
+        return None if content is None else Chunk.from_document(content)
+
+
+@explicit_serialize
+class ReleaseTask(FiretaskBase):  # type: ignore[misc]  # FireWorks has no types
+    """Marks a chunk as done, or the campaign as prepared, and releases what has room."""
+
+    required_params = ("campaign",)
+    optional_params = ("chunk",)
+
+    def run_task(self, fw_spec: dict[str, Any]) -> None:  # noqa: ARG002  FireWorks gives it
+        """Release."""
+        waves = Waves(self.launchpad, self["campaign"])
+        if self.get("chunk"):
+            waves.finish(self["chunk"])
+        else:
+            waves.note(prepared=True)
+        waves.free_claims()
+        waves.release()
+
+
+def chunk_workflow(submission: Submission, chunk: Chunk) -> Workflow:
+    """The workflow of a chunk: predict, then what that adds, then release the next.
+
+    Parameters
+    ----------
+    submission
+        The campaign.
+    chunk
+        Its configurations.
+    """
+    plan = submission.plan
+    work = predict_job(plan, submission.key, submission.place, chunk.configurations, chunk.drawn)
+    # A relaxation that crashed does not hold the other chunks up.
+    release = _release(submission, {"_allow_fizzled_parents": True}, chunk=chunk.identity)
+    return _followed(submission, Flow([work]), release, {"chunk": chunk.identity})
+
+
+def prepare_workflow(submission: Submission) -> Workflow:
+    """The workflow that relaxes the pristine crystal and then releases the first chunks.
+
+    Parameters
+    ----------
+    submission
+        The campaign.
+    """
+    resources = submission.plan.resources.model_dump(mode="json", exclude_defaults=True)
+    work = PrepareJob().make(submission.key, submission.place, resources)
+    flow = Flow([marked(work, submission.key, "prepare")])
+    return _followed(submission, flow, _release(submission, {}), {"prepares": True})
+
+
+def _followed(submission: Submission, flow: Flow, release: Firework, metadata: dict[str, Any]) -> Workflow:
+    fireworks = list(flow_to_workflow(routed(flow, submission.plan.resources)))
+    release.parents = fireworks
+    metadata = {"campaign": submission.key, **metadata}
+    return Workflow([*fireworks, release], {one: [release] for one in fireworks}, submission.name, metadata)
+
+
+def _release(submission: Submission, spec: dict[str, Any], **chunk: str) -> Firework:
+    task = ReleaseTask(campaign=submission.key, **chunk)
+    mark = {MARK: {"campaign": submission.key, "role": "release"}}
+    where = submission.plan.resources.settings_for("small")
+    return Firework([task], {"_add_launchpad_and_fw_id": True, **where, **mark, **spec}, name="release next chunks")

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.hpc_folders import written
+
+RESOURCES = "{chunk_size: 5, max_active: 5, relax: {walltime: '02:00:00'}}"
+
+
+@pytest.fixture
+def clean_environment(monkeypatch):
+    """What commands set in the environment ends with the test."""
+    for name in ("FW_CONFIG_FILE", "JOBFLOW_CONFIG_FILE", "ATOMATE2_CONFIG_FILE"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def cluster(clean_environment, invoke, mongo_uri, mongo_database, tmp_path):
+    """Run a command with a configuration folder."""
+    folder = tmp_path / "configuration"
+    written(folder, database={"host": mongo_uri, "name": mongo_database, "login": False})
+    return lambda *arguments: invoke(*arguments, "--config-dir", folder)
+
+
+@pytest.fixture
+def path(copper, tmp_path):
+    return copper.write_campaign(tmp_path / "campaign", resources=RESOURCES, baseline_fraction="0.5")
+
+
+def test_submitting_watching_and_recovering(cluster, path, tmp_path):
+    dry = cluster("submit", path, "--dir", tmp_path / "runs", "--dry-run")
+    assert dry.exit_code == 0, dry.stderr
+    assert "copper: 12 configurations, 0 on record, 0 on their way, 12 to submit" in dry.stdout
+    assert "3 prediction jobs of up to 5 configurations" in dry.stdout
+    assert "Estimated core-hours: 36 (at most: 18 relaxations on 1 cores for their whole wall time)" in dry.stdout
+    assert "Nothing was submitted." in dry.stdout
+    assert "No campaign was submitted" in cluster("status").stdout
+
+    assert "12 configurations submitted" in cluster("submit", path, "--dir", tmp_path / "runs").stdout
+    assert "There was nothing to submit" in cluster("submit", path, "--dir", tmp_path / "runs").stdout
+    facts = json.loads(cluster("submit", path, "--dir", tmp_path / "runs", "--dry-run", "--json").stdout)
+    assert (facts["to_submit"], facts["under_way"], facts["estimates"]["core-hours"]["hours"]) == (0, 12, 0)
+
+    assert "copper" in cluster("status").stdout
+    (status,) = json.loads(cluster("status", "copper", "--json").stdout)
+    assert (status["n_configurations"], status["states"]["waiting"], status["failures"]) == (12, 12, [])
+    assert "0 lost, 0 crashed, 0 failed" in cluster("recover", "copper").stdout
+    assert cluster("recover", "copper", "--json").exit_code == 0
+
+
+def test_a_campaign_that_is_not_there(cluster):
+    reply = cluster("status", "silver")
+    assert reply.exit_code == 2
+    assert reply.stderr == "Error: No campaign 'silver' was submitted to this launchpad; there is none.\n"
+
+
+def test_a_database_that_does_not_answer(clean_environment, invoke, path, tmp_path):
+    host = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=100"
+    options = {"serverSelectionTimeoutMS": 100}
+    written(tmp_path / "away", database={"host": host, "login": False, "options": options})
+    reply = invoke("submit", path, "--config-dir", tmp_path / "away")
+    assert reply.exit_code == 1
+    assert "No database answers at mongodb://127.0.0.1:1" in reply.stderr
+
+
+def test_no_configuration(clean_environment, invoke, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    reply = invoke("status")
+    assert reply.exit_code == 2
+    assert "No cluster is configured: definet-flows hpc init" in reply.stderr
