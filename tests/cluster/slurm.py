@@ -134,6 +134,7 @@ class SlurmNode:
     def __enter__(self) -> Self:
         try:
             return self.start()
+        # Ctrl-C in the middle of it leaves no daemons either.
         except BaseException:
             self.stop()
             raise
