@@ -45,13 +45,15 @@ def _commands(engine: VaspEngine, folder: ConfigFolder | None) -> Iterator[Findi
     chosen = Atomate2Settings(CONFIG_FILE=str(file)) if file and file.is_file() else Atomate2Settings()
     plain = engine.vasp_cmd or chosen.VASP_CMD
     gamma = engine.vasp_gamma_cmd or (plain if engine.vasp_cmd else chosen.VASP_GAMMA_CMD)
+    where = "under engine in the campaign file" if engine.vasp_cmd else f"in {file or '~/.atomate2.yaml'}"
     for name, command in (("VASP_CMD", plain), ("VASP_GAMMA_CMD", gamma)):
         missing = [program for program in _programs(command) if not _found(program, _preparation(folder))]
         if missing:
+            setting = name.lower() if engine.vasp_cmd else name
             yield failed(
                 name,
                 f"'{command}' cannot be started: there is no {' and no '.join(missing)}",
-                f"set {name} in {file or '~/.atomate2.yaml'}, and modules in pre_rocket of qadapter-cpu.yaml",
+                f"set {setting} {where}, or load the module that brings it in pre_rocket of qadapter-cpu.yaml",
             )
         else:
             yield passed(name, command)

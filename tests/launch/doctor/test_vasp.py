@@ -47,7 +47,9 @@ def test_programs_that_modules_bring_are_found(tmp_path, programs):
     state, message, remedy = found(folder)["VASP_CMD"]
     assert state == "fail"
     assert message == "'mpi-launcher -n 4 vasp_std' cannot be started: there is no mpi-launcher and no vasp_std"
-    assert remedy == f"set VASP_CMD in {folder.path}/atomate2.yaml, and modules in pre_rocket of qadapter-cpu.yaml"
+    assert remedy == (
+        f"set VASP_CMD in {folder.path}/atomate2.yaml, or load the module that brings it in pre_rocket of qadapter-cpu.yaml"
+    )
     findings = found(with_module(folder, programs))
     assert findings["VASP_CMD"][:2] == ("pass", "mpi-launcher -n 4 vasp_std")
     assert findings["VASP_GAMMA_CMD"][:2] == ("pass", "mpi-launcher -n 4 vasp_gam")
@@ -62,9 +64,12 @@ def test_a_file_that_is_not_executable_is_no_program(tmp_path, programs):
 
 
 def test_the_campaigns_own_command_comes_first(tmp_path, programs, campaign):
-    engine = campaign.engine.model_copy(update={"vasp_cmd": str(programs / "vasp_std")})
+    engine = campaign.engine.model_copy(update={"vasp_cmd": str(programs / "vasp_std"), "vasp_gamma_cmd": "nowhere"})
     findings = found(written(tmp_path / "c"), campaign.model_copy(update={"engine": engine}))
     assert findings["VASP_CMD"][:2] == ("pass", str(programs / "vasp_std"))
+    state, message, remedy = findings["VASP_GAMMA_CMD"]
+    assert (state, message) == ("fail", "'nowhere' cannot be started: there is no nowhere")
+    assert remedy.startswith("set vasp_gamma_cmd under engine in the campaign file")
 
 
 def test_potcars_of_the_campaigns_elements(tmp_path, campaign, monkeypatch):
