@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from definet_flows.launch.doctor import Finding
     from definet_flows.launch.hpc.cluster import ClusterSettings
 
-hpc = typer.Typer(no_args_is_help=True, help="Set up a cluster: FireWorks, jobflow and atomate2.")
+hpc = typer.Typer(no_args_is_help=True)
 
 ConfigDir = Annotated[
     Path | None,

@@ -26,6 +26,7 @@ def check(subject: Subject) -> Iterator[Finding]:
         yield _file(folder, name)
     yield _modes(folder)
     yield _in_use(folder)
+    yield from _overruled(folder)
 
 
 def _file(folder: ConfigFolder, name: str) -> Finding:
@@ -61,3 +62,14 @@ def _in_use(folder: ConfigFolder) -> Finding:
     if Path(used).expanduser().resolve() == folder.path:
         return passed("folder", str(folder.path))
     return warned("folder", f"is {folder.path}, but this shell uses {used}", f"source {folder.path}/env.sh")
+
+
+def _overruled(folder: ConfigFolder) -> Iterator[Finding]:
+    """FireWorks takes the settings it finds in these two places before those that FW_CONFIG_FILE names."""
+    for place in (Path.cwd(), Path("~/.fireworks").expanduser()):
+        if place != folder.path and (place / FW_CONFIG).is_file():
+            yield warned(
+                FW_CONFIG,
+                f"FireWorks' commands take {place / FW_CONFIG} instead of the one in {folder.path}",
+                f"rename {place / FW_CONFIG}, or copy into it what the other says",
+            )

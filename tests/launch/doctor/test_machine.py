@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import os
 import stat
+import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -89,6 +92,7 @@ def test_the_launch_directory_comes_from_the_environment(monkeypatch, tmp_path):
 
 def test_files_that_others_can_read_are_named(tmp_path, monkeypatch):
     monkeypatch.delenv("DEFINET_FLOWS_CONFIG_DIR", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
     folder = written(tmp_path / "c")
     assert {finding.state for finding in configuration.check(Subject(folder))} == {"pass"}
     secrets = folder.path / "secrets.sh"
@@ -108,6 +112,23 @@ def test_files_that_are_missing_or_broken_are_named(tmp_path, monkeypatch):
     assert (found["atomate2.yaml"].state, found["jobflow.yaml"].state) == ("warn", "fail")
     assert "jobflow.yaml cannot be read" in found["jobflow.yaml"].message
     assert (found["folder"].state, found["folder"].remedy) == ("warn", f"source {folder.path}/env.sh")
+
+
+def test_settings_that_fireworks_would_take_instead_are_named(tmp_path, monkeypatch):
+    monkeypatch.delenv("DEFINET_FLOWS_CONFIG_DIR", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = written(tmp_path / "c")
+    monkeypatch.chdir(folder.path)
+    assert "warn" not in {finding.state for finding in configuration.check(Subject(folder))}
+    (tmp_path / ".fireworks").mkdir()
+    (tmp_path / ".fireworks" / "FW_config.yaml").write_text("{}\n")
+    (warning,) = [finding for finding in configuration.check(Subject(folder)) if finding.state == "warn"]
+    asked = "import fireworks.fw_config as chosen; print(chosen.LAUNCHPAD_LOC)"
+    environment = os.environ | {"FW_CONFIG_FILE": str(folder.path / "FW_config.yaml")}
+    command = [sys.executable, "-c", asked]
+    told = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert told.stdout.splitlines()[-1] == "None", "FireWorks itself says that the folder's settings are not taken"
+    assert f"take {tmp_path}/.fireworks/FW_config.yaml instead of the one in {folder.path}" in warning.message
 
 
 def test_a_group_that_breaks_hides_no_other(tmp_path, monkeypatch):
