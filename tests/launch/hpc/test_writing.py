@@ -115,10 +115,10 @@ def test_paths_with_spaces_survive_shell_and_yaml(tmp_path):
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == f"{path}/jobflow.yaml\n"
 
 
-@pytest.mark.parametrize("script", ["env.sh", "submit.sh"])
-def test_the_scripts_are_valid_shell(tmp_path, script):
+@pytest.mark.parametrize(("shell", "script"), [("sh", "env.sh"), ("bash", "env.sh"), ("bash", "submit.sh")])
+def test_the_scripts_are_valid_shell(tmp_path, shell, script):
     folder = written(tmp_path, database={"login": True}).path
-    reply = subprocess.run(["bash", "-n", folder / script], capture_output=True, text=True, check=False)
+    reply = subprocess.run([shell, "-n", folder / script], capture_output=True, text=True, check=False)
     assert (reply.returncode, reply.stderr) == (0, "")
 
 
