@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from definet_flows.analysis.figures import BLUE, DOTS_PER_INCH, GREY, VERMILLION, WIDTH
+from definet_flows.analysis.figures import BLUE, DOTS_PER_INCH, GREY, VERMILLION, WIDTH, blank_page
 from definet_flows.analysis.tabular import Row
 
 if TYPE_CHECKING:
@@ -84,12 +84,8 @@ def plot_lengths(edges: npt.NDArray[Any], counts: npt.NDArray[Any], path: str | 
 
 
 def blank_figure(height: float, width: float = WIDTH) -> tuple[Figure, Axes]:
-    """A figure of one panel, in inches, that no global state knows of."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
+    """A figure of one panel, its sides in inches."""
+    figure = blank_page(height, width)
     return figure, figure.subplots()
 
 

@@ -56,15 +56,11 @@ def plot_ionic_steps(panels: Mapping[float, Sequence[CountedPair]], path: str | 
     InputError
         If there is no pair to draw.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     if not any(panels.values()):
         raise InputError(
             "No configuration was relaxed from both starts; raise baseline_fraction and run the campaign again."
         )
-    figure = Figure(figsize=(WIDTH, PANEL_HEIGHT * len(panels) + 0.5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank_page(PANEL_HEIGHT * len(panels) + 0.5)
     axes = list(figure.subplots(len(panels), squeeze=False)[:, 0])
     for ax, (threshold, pairs) in zip(axes, panels.items(), strict=True):
         _draw_panel(ax, pairs, threshold)
@@ -73,6 +69,16 @@ def plot_ionic_steps(panels: Mapping[float, Sequence[CountedPair]], path: str | 
     _draw_legend(figure, axes)
     figure.savefig(path, dpi=DOTS_PER_INCH)
     return Path(path)
+
+
+def blank_page(height: float, width: float = WIDTH) -> Figure:
+    """A figure without panels, its sides in inches, that no global state knows of."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
 
 
 def _draw_panel(ax: Axes, pairs: Sequence[CountedPair], threshold: float) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from definet_flows.analysis.figures import BLUE, DOTS_PER_INCH, GREY, VERMILLION, WIDTH
+from definet_flows.analysis.figures import BLUE, DOTS_PER_INCH, GREY, VERMILLION, blank_page
 from definet_flows.errors import InputError
 
 
@@ -33,13 +33,9 @@ def plot_learning_curve(rows: Sequence[Mapping[str, float]], path: str | Path, t
     InputError
         If there is no epoch.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     if not rows:
         raise InputError("No epoch is finished yet; there is no learning curve to draw.")
-    figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank_page(height=4.2)
     losses, rate = figure.subplots(2, sharex=True, height_ratios=(3, 1))
     epochs = [row["epoch"] + 1 for row in rows]
     curves = {

@@ -44,8 +44,7 @@ def cluster_id(host: Host, defects: Sequence[tuple[int, str]]) -> str | None:
     The cluster is undefined where two images of a pair are equally near, or where the shortest displacements around three
     defects do not add up (the cluster wraps around the cell).
     """
-    sublattices, cells = _places(host, defects)
-    nearest = _nearest_cells(host, sublattices, cells)
+    sublattices, nearest = _places(host, defects)
     if any(len(offsets) > 1 for row in nearest for offsets in row):
         return None
     offsets = np.array([[only[0] for only in row] for row in nearest])  # [n_defects, n_defects, 3]
@@ -58,10 +57,8 @@ def possible_cluster_ids(host: Host, defects: Sequence[tuple[int, str]]) -> froz
 
     Parameters
     ----------
-    host
-        Gives the lattice, the sublattices and the unit cell's operations.
-    defects
-        Pairs (site index, new species).
+    host, defects
+        As for `cluster_id`.
 
     Returns
     -------
@@ -69,8 +66,7 @@ def possible_cluster_ids(host: Host, defects: Sequence[tuple[int, str]]) -> froz
         Only the cluster id where that is defined; one id per reading where images tie or wrap around the cell; empty where
         there are too many of them to list, as in dense random placements.
     """
-    sublattices, cells = _places(host, defects)
-    nearest = _nearest_cells(host, sublattices, cells)
+    sublattices, nearest = _places(host, defects)
     if sum(prod(len(offsets) for offsets in row) for row in nearest) > _MOST_READINGS:
         return frozenset()
     # Most origins read the same cluster, and comparing offsets is cheaper than making them canonical.
@@ -85,10 +81,11 @@ def _choices(row: list[IntArray]) -> Iterator[IntArray]:
     return (np.array(choice) for choice in product(*row))
 
 
-def _places(host: Host, defects: Sequence[tuple[int, str]]) -> tuple[IntArray, IntArray]:
-    """Sublattice [n_defects] and unit cell [n_defects, 3] of each defect."""
+def _places(host: Host, defects: Sequence[tuple[int, str]]) -> tuple[IntArray, list[list[IntArray]]]:
+    """Sublattice [n_defects] of each defect, and `_nearest_cells`."""
     sites = np.array([site for site, _ in defects], dtype=np.int64)
-    return sites // host.n_cells, host.grid.cells[sites % host.n_cells]
+    sublattices = sites // host.n_cells
+    return sublattices, _nearest_cells(host, sublattices, host.grid.cells[sites % host.n_cells])
 
 
 def _cluster_hash(host: Host, defects: Sequence[tuple[int, str]], sublattices: IntArray, cells: IntArray) -> str:

@@ -12,6 +12,9 @@ from definet_flows.defects.host import FloatArray, Host
 from definet_flows.defects.supercell import NEIGHBOUR_CELLS, reduction
 from definet_flows.errors import InputError
 
+SAME_STRUCTURE = 0.05
+"""Å; two relaxed structures of one configuration are the same if no atom differs by more."""
+
 
 def minimum_image(vectors: FloatArray, lattice: FloatArray) -> FloatArray:
     """Shortest periodic equivalents of displacement vectors.

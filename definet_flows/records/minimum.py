@@ -8,13 +8,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from definet_flows.defects.distances import minimum_image
+from definet_flows.defects.distances import SAME_STRUCTURE, minimum_image
 
 FloatArray = npt.NDArray[np.float64]
 Lower = Literal["unrelaxed", "prerelaxed", "equal"]
-
-MAX_DISTANCE = 0.05
-"""Å; two ends of the same minimum have no atom further apart."""
 
 ENERGY_TOLERANCE = {"forcefield": 0.001}
 DFT_ENERGY_TOLERANCE = 0.005
@@ -91,7 +88,7 @@ def compare_ends(unrelaxed: End, prerelaxed: End, lattice: FloatArray, engine_na
     moment = None if prerelaxed.moment is None or unrelaxed.moment is None else prerelaxed.moment - unrelaxed.moment
     same_moment = moment is None or abs(moment) < MOMENT_TOLERANCE
     lower: Lower = "equal" if abs(energy) < tolerance else ("prerelaxed" if energy < 0 else "unrelaxed")
-    same = distance < MAX_DISTANCE and abs(energy) < tolerance and same_moment
+    same = distance < SAME_STRUCTURE and abs(energy) < tolerance and same_moment
     return Comparison(same, distance, energy, moment, lower)
 
 

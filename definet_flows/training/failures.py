@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-import torch
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
+from definet_flows.definet.prerelaxer import is_out_of_memory
 from definet_flows.errors import DefinetFlowsError
 from definet_flows.training.state import LAST_STATE
 
@@ -33,6 +33,10 @@ class TrainingInterruptedError(TrainingError):
 
 class LossNotFinite(TrainingError):  # noqa: N818  what happened, not yet what to do about it
     """The loss became infinite or not a number."""
+
+
+class TooLittleMemory(TrainingError):  # noqa: N818  the same
+    """The training does not fit into the memory."""
 
 
 class _Stop(BaseException):
@@ -67,8 +71,10 @@ def failing_in_one_sentence(folder: Path) -> Iterator[None]:
                 f"The training's state cannot be written to {folder} ({error.strerror or error}); make room and go on with "
                 "--resume."
             ) from error
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            raise TrainingError(
+        except (RuntimeError, MemoryError) as error:  # on a CPU, torch has no error of its own for it
+            if not is_out_of_memory(error):
+                raise
+            raise TooLittleMemory(
                 "The training does not fit into the memory; lower batch_size, raise accumulate."
             ) from error
         except ProcessExitedException as error:

@@ -10,13 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from definet_flows.defects import DefectConfiguration
+from definet_flows.defects.distances import SAME_STRUCTURE
 from definet_flows.defects.equivalence import canonical_images
 from definet_flows.defects.host import content_hash
 from definet_flows.training.datasets.bad_samples import BadSamples
 from definet_flows.training.datasets.labels import Density, LabelError, LabelSet, Share
-
-SAME_STRUCTURE = 0.05
-"""Å; two labels of one configuration agree if no atom differs by more."""
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,7 @@ from definet_flows.errors import InputError
 from definet_flows.training.config import TrainingConfig
 from definet_flows.training.evaluation import DUMMY, Row
 from definet_flows.training.studies.study import Study, labels_of
-from definet_flows.training.studies.variants import (
-    Outcome,
-    Variant,
-    describe_labels,
-    dummy_row,
-    run_variants,
-    variant_row,
-)
+from definet_flows.training.studies.variants import Outcome, Variant, describe_labels, dummy_row, run_variants
 
 _WHOLE = {
     "placeholders": True,
@@ -77,7 +70,7 @@ def ablation(config: TrainingConfig, output: Path, seeds: Sequence[int] = (0,)) 
     ]
     outcomes = run_variants(variants, pool, output)
     single: list[Row] = [
-        {"network": arm, "seed": seed, **variant_row(outcome, "test")}
+        {"network": arm, "seed": seed, **outcome.row("test")}
         for (arm, seed), outcome in zip(runs, outcomes, strict=True)
     ]
     means: list[Row] = [{"network": DUMMY, **dummy_row(outcomes, "test")}]

@@ -14,15 +14,7 @@ from definet_flows.training.datasets.pool import LabelPool
 from definet_flows.training.datasets.split import Split
 from definet_flows.training.evaluation import DUMMY, Row
 from definet_flows.training.studies.study import Study, labels_of
-from definet_flows.training.studies.variants import (
-    Budget,
-    Variant,
-    budgeted,
-    describe_labels,
-    dummy_row,
-    run_variants,
-    variant_row,
-)
+from definet_flows.training.studies.variants import Budget, Variant, budgeted, describe_labels, dummy_row, run_variants
 
 FRACTIONS = tuple(tenth / 10 for tenth in range(1, 11))
 
@@ -59,7 +51,7 @@ def data_efficiency(
     outcomes = run_variants(variants, pool, output)
     rows: list[Row] = [{"fraction": 0.0, "predictor": DUMMY, "training labels": 0, **dummy_row(outcomes, "test")}]
     for fraction, outcome in zip(sorted(set(fractions)), outcomes, strict=True):
-        rows.append({"fraction": fraction, "predictor": config.name, **variant_row(outcome, "test")})
+        rows.append({"fraction": fraction, "predictor": config.name, **outcome.row("test")})
     notes = (
         describe_labels(pool, split),
         budget_note,

@@ -15,15 +15,7 @@ from definet_flows.training.datasets.pool import LabelPool
 from definet_flows.training.datasets.split import Split
 from definet_flows.training.evaluation import DUMMY, Row
 from definet_flows.training.studies.study import Study, labels_of
-from definet_flows.training.studies.variants import (
-    Budget,
-    Variant,
-    budgeted,
-    describe_labels,
-    dummy_row,
-    run_variants,
-    variant_row,
-)
+from definet_flows.training.studies.variants import Budget, Variant, budgeted, describe_labels, dummy_row, run_variants
 
 KINDS = ("density", "distance")
 """High against low defect density, and short against long distance between defects."""
@@ -75,7 +67,7 @@ def transfer(
             rows.append({"tested on": test, "trained on": f"nothing ({DUMMY})", **dummy_row(mine, test)})
             for group, outcome in zip(groups, mine, strict=True):
                 domain = "in" if group == test else "out"
-                rows.append({"tested on": test, "trained on": group, "domain": domain, **variant_row(outcome, test)})
+                rows.append({"tested on": test, "trained on": group, "domain": domain, **outcome.row(test)})
         tables[f"by {kind}"] = rows
     notes = [describe_labels(pool, split), budget_note, *(note for _, note in grouped.values())]
     return Study("Transfer", tables, tuple(notes))

@@ -19,7 +19,7 @@ from definet_flows.training.datasets.pool import LabelPool
 from definet_flows.training.datasets.split import Split
 from definet_flows.training.epochs import METRICS_FILE, read_epochs
 from definet_flows.training.evaluation import DUMMY, Row, error_cells, evaluate_sets
-from definet_flows.training.failures import LossNotFinite, TrainingInterruptedError
+from definet_flows.training.failures import LossNotFinite, TooLittleMemory, TrainingInterruptedError
 from definet_flows.training.fitting import fit_checkpoint
 from definet_flows.training.provenance import teacher_name
 from definet_flows.training.running import check_hardware
@@ -74,6 +74,17 @@ class Outcome(BaseModel):
     tests: dict[str, dict[str, Row]] = Field(
         default_factory=dict, description="Errors of model and Dummy on each group of labels, as table cells"
     )
+
+    def row(self, test: str) -> Row:
+        """What is common to the tables: errors on one group of labels, cost, and why there are none."""
+        errors = self.tests.get(test, {}).get("model", {})
+        cost: Row = {
+            "parameters": self.n_parameters,
+            "epochs": self.epochs,
+            "steps": self.optimizer_steps,
+            "s per epoch": self.seconds_per_epoch,
+        }
+        return {"training labels": self.n_training, **errors, **cost, "reason": self.error}
 
 
 class _Record(BaseModel):
@@ -143,18 +154,6 @@ def budgeted(variants: Sequence[Variant], pool: LabelPool, budget: Budget) -> tu
     )
 
 
-def variant_row(outcome: Outcome, test: str) -> Row:
-    """What is common to the tables: errors on one group of labels, and cost."""
-    cost: Row = {
-        "parameters": outcome.n_parameters,
-        "epochs": outcome.epochs,
-        "steps": outcome.optimizer_steps,
-        "s per epoch": outcome.seconds_per_epoch,
-        "reason": outcome.error,
-    }
-    return {"training labels": outcome.n_training, **outcome.tests.get(test, {}).get("model", {}), **cost}
-
-
 def dummy_row(outcomes: Sequence[Outcome], test: str) -> Row:
     """Errors of the Dummy model on one group of labels, the same for every variant that was tested on it."""
     return next((outcome.tests[test][DUMMY] for outcome in outcomes if test in outcome.tests), {})
@@ -178,7 +177,7 @@ def _steps_per_pass(variant: Variant, pool: LabelPool) -> int:
 def _run(variant: Variant, pool: LabelPool, folder: Path) -> Outcome:
     record = _read(folder, _fingerprint(variant, pool))
     if record.outcome is not None:
-        logger.info("  finished before")
+        logger.info("  ended before%s", f": {record.outcome.error}" if record.outcome.error else "")
         return record.outcome
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder, record)
@@ -188,11 +187,10 @@ def _run(variant: Variant, pool: LabelPool, folder: Path) -> Outcome:
         raise TrainingInterruptedError(
             f"The study was interrupted in {variant.name}; the same command goes on from there.", error.exit_code
         ) from error
-    # RuntimeError is what torch raises where memory runs out; the study goes on without this variant.
-    except (LossNotFinite, RuntimeError) as error:
+    # The study goes on without this variant. Its best epoch is not measured: the training that it stands for did not end.
+    except (LossNotFinite, TooLittleMemory) as error:
         logger.warning("%s failed: %s", variant.name, error)
-        reason = " ".join(str(error).split()) or type(error).__name__
-        outcome = _outcome(variant, error=reason)
+        outcome = _outcome(variant, error=str(error))
     _write(folder, record.model_copy(update={"outcome": outcome}))
     return outcome
 

@@ -8,9 +8,10 @@ from definet_flows.definet import load_checkpoint
 from definet_flows.errors import DefinetFlowsError, InputError
 from definet_flows.training.datasets.split import split_labels
 from definet_flows.training.evaluation import evaluate_pool
-from definet_flows.training.failures import LossNotFinite, TrainingInterruptedError
+from definet_flows.training.failures import LossNotFinite, TooLittleMemory, TrainingInterruptedError
+from definet_flows.training.module import DefiNetModule
 from definet_flows.training.studies.study import labels_of
-from definet_flows.training.studies.variants import Variant, budgeted, run_variants, variant_row, with_equal_steps
+from definet_flows.training.studies.variants import Variant, budgeted, run_variants, with_equal_steps
 from tests.training.studies.conftest import config_of
 
 
@@ -61,19 +62,41 @@ def test_an_interrupted_variant_is_resumed_and_says_how(pair, untrained, tmp_pat
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("failure", [LossNotFinite("the loss is no number"), RuntimeError("out of memory\n twice")])
+@pytest.mark.parametrize("failure", [LossNotFinite("the loss is no number"), TooLittleMemory("too little memory")])
 def test_a_failed_variant_stays_as_a_row_with_its_reason(pair, untrained, tmp_path, failure):
     pool, variants = pair
     untrained.failing = "narrow", failure
     failed, ended = run_variants(variants, pool, tmp_path)
-    assert failed.error == " ".join(str(failure).split())
-    assert variant_row(failed, "test") == {
+    assert failed.error == str(failure)
+    assert failed.row("test") == {
         "training labels": failed.n_training, "parameters": None, "epochs": None, "steps": None, "s per epoch": None,
         "reason": failed.error,
     }  # fmt: skip
     assert ended.error is None
     untrained.failing = None
     assert run_variants(variants, pool, tmp_path)[0] == failed, "a failure is an outcome, not to be tried for ever"
+
+
+@pytest.mark.filterwarnings("ignore:`isinstance.treespec, LeafSpec.` is deprecated")
+def test_a_training_that_diverges_says_so_in_every_repeat(pair, tmp_path, monkeypatch):
+    """Also where the study was killed before it had noted how the training ended, and finds a whole checkpoint."""
+    honest = DefiNetModule._loss
+
+    def exploding(module, batch):
+        wide = module.training_config.network.features == 16
+        return honest(module, batch) * (float("inf") if wide and module.current_epoch == 1 else 1)
+
+    monkeypatch.setattr(DefiNetModule, "_loss", exploding)
+    pool, variants = pair
+    first = run_variants(variants, pool, tmp_path)
+    assert load_checkpoint(tmp_path / "wide/model").card.name == "toy"
+    assert first[0].error is None
+    assert "The loss became inf in epoch 2" in first[1].row("test")["reason"]
+    assert "MAE (Å)" not in first[1].row("test")
+    assert run_variants(variants, pool, tmp_path) == first
+    record = tmp_path / "wide/variant.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"outcome": None}))
+    assert run_variants(variants, pool, tmp_path) == first
 
 
 def test_if_none_could_be_trained_the_study_failed(pair, untrained, tmp_path):
