@@ -106,7 +106,7 @@ def test_oszicar_alone_gives_steps_and_energies_and_no_more(run_copy, figures):
     assert found.max_force is found.positions is found.wall_seconds is found.core_hours is None
     assert found.max_force_history == []
     assert found.details.caveats["wall_seconds"] == "no OUTCAR tells the time"
-    assert found.details.caveats["positions"] == "no file has the atoms of an ionic step"
+    assert found.details.caveats["positions"] == "no file has the atoms of the last ionic step"
     assert "max_force_history" in found.details.caveats
 
 
@@ -159,6 +159,18 @@ def test_the_standard_output_tells_that_the_last_step_on_file_reached_it(run_cop
         (run_copy / name).unlink()
     found = figures(run_copy)
     assert (found.converged, found.max_force) == (True, None)
+
+
+def test_the_atoms_of_another_step_are_not_those_of_the_last(run_copy, figures):
+    for name in ("vasprun.xml", "OUTCAR"):
+        vasp_runs.cut(run_copy / name, 0.5)
+    whole = figures(run_copy)
+    assert "CONTCAR" in whole.details.caveats["positions"]
+    (run_copy / "CONTCAR").unlink()
+    found = figures(run_copy)
+    assert found.energy == whole.energy
+    assert found.positions is None
+    assert found.details.caveats["positions"] == "no file has the atoms of the last ionic step"
 
 
 def test_where_one_file_ends_the_next_goes_on(run_copy, finished, figures):

@@ -166,7 +166,7 @@ def _final(
     following: Frame | None,
     caveats: dict[str, str],
 ) -> Frame | None:
-    """Atoms at the last finished ionic step; else where VASP would have gone next, or an earlier step."""
+    """Atoms at the last finished ionic step, else where VASP would have gone next; those of another step are none of it."""
     if n_steps == 0:
         return None
     for report in reports:
@@ -175,13 +175,8 @@ def _final(
     if following is not None:
         caveats["positions"] = "from CONTCAR, which may be one step ahead of the energy"
         return following
-    earlier = [(len(one.steps), frame) for one in reports if (frame := _frame(one, initial)) is not None]
-    if not earlier:
-        caveats["positions"] = "no file has the atoms of an ionic step"
-        return None
-    count, frame = max(earlier, key=lambda pair: pair[0])
-    caveats["positions"] = f"of ionic step {count}, later ones are not on file"
-    return frame
+    caveats["positions"] = "no file has the atoms of the last ionic step"
+    return None
 
 
 def _frame(report: FileReport, initial: Frame | None) -> Frame | None:
