@@ -206,7 +206,8 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
 
 def _model(config: DefiNetConfig, weights: dict[str, Tensor], folder: Path) -> DefiNet:
     """Return the network with these weights, or say which do not fit it."""
-    with torch.device("meta"):
+    # On the meta device its random start would cost nothing, but importing what draws there takes seconds.
+    with torch.random.fork_rng(devices=[]):
         model = DefiNet(config)
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     given = {name: tuple(tensor.shape) for name, tensor in weights.items()}
