@@ -1,8 +1,9 @@
-"""The store on a laptop's disk: maggma's MontyStore on SQLite, with writes and look-ups by key made direct.
+"""The store on a laptop's disk: maggma's MontyStore on SQLite, with writes, look-ups by key and queries made direct.
 
 MontyStore finds the document that an update replaces by decoding all the others, which takes
 longer with every one of them. Here the document's key is also its ``_id``, the primary key of MontyDB's
-table, so that writing and reading by key take one statement of SQL. The files stay MontyDB's own.
+table, so that writing and reading by key take one statement of SQL. Queries decode only the documents that the columns beside
+them let through. The files stay MontyDB's own.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from typing import Any, TypeVar
 import bson
 from maggma.stores import MontyStore
 from montydb import MontyClient, set_storage
+from montydb.engine.queries import QueryFilter
 from montydb.types import bson as monty_bson
+
+from definet_flows.records import columns
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -55,14 +59,24 @@ class EmbeddedStore(MontyStore):
         Field whose text value identifies a document.
     read_only
         Leave the folder as it is; a collection that was never written is empty.
+    columns
+        Fields by which the collection is searched.
     """
 
     def __init__(
-        self, collection_name: str, database_path: str, key: str = "key", *, read_only: bool = False, **kwargs: Any
+        self,
+        collection_name: str,
+        database_path: str,
+        key: str = "key",
+        *,
+        read_only: bool = False,
+        columns: Sequence[str] = (),
+        **kwargs: Any,
     ) -> None:
         kwargs.setdefault("storage_kwargs", dict(_STORAGE))
         super().__init__(collection_name, database_path=database_path, key=key, **kwargs)
         self.read_only = read_only
+        self.columns = tuple(columns)
 
     @property
     def collection_file(self) -> Path:
@@ -81,6 +95,8 @@ class EmbeddedStore(MontyStore):
             self.collection_file.parent.mkdir(parents=True, exist_ok=True)
             with closing(self._open()) as connection, connection:
                 connection.execute(_CREATE)
+                if self.columns:
+                    self._make_columns(connection)
 
     def update(self, docs: list[dict[str, Any]] | dict[str, Any], key: list[str] | str | None = None) -> None:
         """Insert documents, or replace those that have the same key, all or none.
@@ -99,25 +115,30 @@ class EmbeddedStore(MontyStore):
         """
         if key not in (None, self.key, [self.key]):
             raise ValueError(f"This store identifies documents by '{self.key}', not by {key!r}.")
-        rows = [self._row(document) for document in (docs if isinstance(docs, list) else [docs])]
+        documents = docs if isinstance(docs, list) else [docs]
+        rows = [self._row(document) for document in documents]
         with closing(self._open()) as connection, connection:
             connection.executemany(_UPSERT, rows)
+            if self.columns:
+                keys = (encoded for encoded, _ in rows)
+                columns.insert(connection, self.columns, zip(keys, documents, strict=True))
 
     def query(self, criteria: dict[str, Any] | None = None, *args: Any, **kwargs: Any) -> Iterator[dict[str, Any]]:
         """As MontyStore.query; criteria that only list keys are answered without reading other documents."""
         asked = {name: value for name, value in kwargs.items() if value}
-        keys = None if args or asked.keys() - {"properties"} else _listed_keys(criteria, self.key)
         fields = asked.get("properties")
-        if keys is not None and (fields is None or _are_top_level(fields)):
-            yield from (_projected(document, fields) for document in self._by_key(keys))
+        if args or asked.keys() - {"properties"} or not (fields is None or _are_top_level(fields)):
+            first, others = _patiently(lambda: _begun(super(EmbeddedStore, self).query(criteria, *args, **kwargs)))
+            yield from first
+            yield from others
             return
-        first, others = _patiently(lambda: _begun(super(EmbeddedStore, self).query(criteria, *args, **kwargs)))
-        yield from first
-        yield from others
+        yield from (_projected(document, fields) for document in self._fitting(criteria or {}))
 
     def count(self, criteria: dict[str, Any] | None = None, *args: Any, **kwargs: Any) -> int:
         """As MontyStore.count."""
-        return int(_patiently(lambda: super(EmbeddedStore, self).count(criteria, *args, **kwargs)))
+        if args or any(kwargs.values()):
+            return int(_patiently(lambda: super(EmbeddedStore, self).count(criteria, *args, **kwargs)))
+        return sum(1 for _ in self._fitting(criteria)) if criteria else len(self._candidates({}))
 
     def query_one(self, criteria: dict[str, Any] | None = None, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
         """As MontyStore.query_one; a look-up by key reads only that document."""
@@ -136,16 +157,51 @@ class EmbeddedStore(MontyStore):
         identity = document[self.key]
         return _encoded_id(identity), bson.encode({**document, "_id": identity})
 
-    def _by_key(self, keys: Sequence[str]) -> Iterator[dict[str, Any]]:
+    def _fitting(self, criteria: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        keys = _listed_keys(criteria, self.key)
+        if keys is not None:
+            yield from self._documents([_encoded_id(key) for key in keys])
+            return
+        fits = QueryFilter(criteria)
+        yield from filter(fits, self._documents(self._candidates(criteria)))
+
+    def _candidates(self, criteria: dict[str, Any]) -> list[bytes]:
+        """Keys in the table of all documents that may fit."""
+        if not self.collection_file.is_file():
+            return []
+        condition = columns.necessary(criteria, self.columns)
+        with closing(self._open()) as connection:
+            if condition is None or not _has_table(connection, columns.TABLE):
+                found = connection.execute(f"SELECT k FROM {TABLE} ORDER BY rowid")  # noqa: S608
+            else:
+                text, values = condition  # names of columns and question marks
+                joined = f"SELECT d.k FROM {TABLE} d LEFT JOIN {columns.TABLE} f ON f.k = d.k"  # noqa: S608
+                found = connection.execute(f"{joined} WHERE f.k IS NULL OR {text} ORDER BY d.rowid", values)
+            return [key for (key,) in found]
+
+    def _documents(self, keys: Sequence[bytes]) -> Iterator[dict[str, Any]]:
+        """Documents by their keys in the table, a batch at a time, so that no reader keeps writers waiting."""
         if not self.collection_file.is_file():
             return
         with closing(self._open()) as connection:
             for start in range(0, len(keys), LOOKUP_BATCH):
-                ids = [_encoded_id(key) for key in keys[start : start + LOOKUP_BATCH]]
-                marks = ",".join("?" * len(ids))
-                rows = connection.execute(f"SELECT v FROM {TABLE} WHERE k IN ({marks})", ids)  # noqa: S608
+                some = keys[start : start + LOOKUP_BATCH]
+                marks = ",".join("?" * len(some))
+                rows = connection.execute(f"SELECT v FROM {TABLE} WHERE k IN ({marks})", some)  # noqa: S608
                 for (content,) in rows.fetchall():
                     yield bson.decode(content)
+
+    def _make_columns(self, connection: sqlite3.Connection) -> None:
+        """The columns, also of what earlier versions or others wrote."""
+        columns.create(connection, TABLE, self.columns)
+        missing = connection.execute(
+            f"SELECT k, v FROM {TABLE} WHERE k NOT IN (SELECT k FROM {columns.TABLE})"  # noqa: S608
+        )
+        columns.insert(connection, self.columns, ((key, bson.decode(content)) for key, content in missing))
+
+
+def _has_table(connection: sqlite3.Connection, name: str) -> bool:
+    return bool(connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,)).fetchall())
 
 
 def _encoded_id(key: str) -> bytes:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from definet_flows.defects import DefectConfiguration, Host
 from definet_flows.records.address import database_address, is_database
+from definet_flows.records.columns import COLUMNS
 from definet_flows.records.database import Database, DatabaseStore
 from definet_flows.records.documents import (
     SCHEMA_VERSION,
@@ -307,7 +308,9 @@ def _open_directory(directory: Path, read_only: bool) -> RecordStore:
         raise StoreContentError(f"{directory} holds no results; run a campaign with --dir {directory} first.")
     lock = None if read_only else StoreLock(folder / LOCK_FILE)
     store = RecordStore(
-        lambda name: EmbeddedStore(name, str(folder), read_only=read_only), location=str(directory), lock=lock
+        lambda name: EmbeddedStore(name, str(folder), read_only=read_only, columns=COLUMNS.get(name, ())),
+        location=str(directory),
+        lock=lock,
     )
     return store.connect()
 

@@ -35,9 +35,12 @@ CRITERIA = [
 ]
 
 
+COLUMNS = ("number", "label", "nested.energy")
+
+
 @pytest.fixture
 def store(tmp_path):
-    opened = EmbeddedStore("things", str(tmp_path / "store"))
+    opened = EmbeddedStore("things", str(tmp_path / "store"), columns=COLUMNS)
     opened.connect()
     return opened
 
@@ -82,15 +85,56 @@ def test_the_files_stay_montydbs_own(store, tmp_path):
     assert plain.count() == len(DOCUMENTS) - 1
 
 
-def test_writing_and_looking_up_read_no_other_document(store, monkeypatch):
-    store.update([{"key": f"{number:032x}", "number": number} for number in range(300)])
-    decoded = []
+@pytest.fixture
+def decoded(monkeypatch):
+    """Every document that is decoded from now on."""
+    found = []
     true_decode = bson.decode
-    monkeypatch.setattr(bson, "decode", lambda content: decoded.append(content) or true_decode(content))
+    monkeypatch.setattr(bson, "decode", lambda content: found.append(content) or true_decode(content))
     monkeypatch.setattr(bson.BSON, "decode", lambda *_: pytest.fail("MontyDB read the collection"))
+    return found
+
+
+def test_writing_and_looking_up_read_no_other_document(store, decoded):
+    store.update([{"key": f"{number:032x}", "number": number} for number in range(300)])
     store.update({"key": f"{7:032x}", "number": -7})
     assert decoded == []
     assert store.query_one({"key": f"{7:032x}"})["number"] == -7
+    assert len(decoded) == 1
+
+
+def test_a_query_decodes_only_what_the_columns_let_through(store, decoded):
+    store.update([{"key": f"{number:032x}", "number": number, "label": f"V_{number % 3}"} for number in range(300)])
+    found = list(store.query({"label": {"$in": ["V_1", 5]}, "number": {"$lt": 30}}, properties=["key", "number"]))
+    assert [one["number"] for one in found] == list(range(1, 30, 3))
+    assert len(decoded) == 10
+    assert store.count() == 300
+    assert len(decoded) == 10
+
+
+def test_documents_that_others_write_are_found_all_the_same(store, tmp_path):
+    store.update(DOCUMENTS)
+    plain = MontyStore("things", database_path=str(tmp_path / "store"), key="key", storage_kwargs=store.storage_kwargs)
+    plain.connect()
+    plain.update([{**DOCUMENTS[0], "label": "theirs"}, {"key": "new", "label": "theirs", "number": 9}])
+    plain.remove_docs({"key": DOCUMENTS[1]["key"]})
+    assert {one["key"] for one in store.query({"label": "theirs"})} == {DOCUMENTS[0]["key"], "new"}
+    assert [one["key"] for one in store.query({"label": "V_S"})] == [DOCUMENTS[2]["key"]]
+    assert list(store.query({"label": "Se_S"})) == []
+
+
+def test_a_store_of_an_earlier_version_gets_its_columns(tmp_path, decoded):
+    earlier = EmbeddedStore("things", str(tmp_path / "store"))
+    earlier.connect()
+    earlier.update(DOCUMENTS)
+    reader = EmbeddedStore("things", str(tmp_path / "store"), read_only=True, columns=COLUMNS)
+    reader.connect()
+    assert [one["number"] for one in reader.query({"label": "Se_S"})] == [1]
+    assert len(decoded) == len(DOCUMENTS)
+    store = EmbeddedStore("things", str(tmp_path / "store"), columns=COLUMNS)
+    store.connect()
+    decoded.clear()
+    assert [one["number"] for one in reader.query({"label": "Se_S"})] == [1]
     assert len(decoded) == 1
 
 
