@@ -40,6 +40,7 @@ class RelaxMaker(Maker):
         host: dict[str, Any],
         prediction: dict[str, Any] | None = None,
         shares_unrelaxed: bool = False,
+        charge: int = 0,
     ) -> Any:
         """Relax.
 
@@ -54,6 +55,8 @@ class RelaxMaker(Maker):
             starts unrelaxed.
         shares_unrelaxed
             There is another run of the same configuration from the unrelaxed start, which a refused prediction shares.
+        charge
+            Total charge of the cell in elementary charges, for the engine and the record alike.
 
         Returns
         -------
@@ -70,6 +73,6 @@ class RelaxMaker(Maker):
             relaxation = self.engine.relax_pristine(configuration.host)
         else:
             coords = None if start is None else np.array(start.positions)
-            relaxation = self.engine.relax(configuration, coords)
-        record = record_from_relaxation(configuration, relaxation, self.engine, self.campaign, start)
+            relaxation = self.engine.relax(configuration, coords, charge)
+        record = record_from_relaxation(configuration, relaxation, self.engine, self.campaign, start, charge)
         return record.model_dump(mode="json")

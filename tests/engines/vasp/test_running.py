@@ -13,6 +13,7 @@ from definet_flows.engines.vasp.outputs.physics import charge_of
 from definet_flows.engines.vasp.outputs.runs import read_run
 from definet_flows.engines.vasp.running.custody import WalltimeError
 from definet_flows.errors import DefinetFlowsError, InputError
+from definet_flows.jobs import RelaxMaker
 from tests import copper
 
 ZBRENT = "ZBRENT: fatal error in bracketing"
@@ -232,3 +233,17 @@ def test_the_single_point_starts_from_the_moments_that_were_chosen(engine, pair)
     assert [one.error is None for one in outcome.details.single_points] == [False, True, True]
     with gzip.open(folder_of(outcome) / "single-point" / "INCAR.gz", "rt") as file:
         assert "-0.6" in file.read()
+
+
+def test_the_charge_of_a_job_is_that_of_its_record_and_of_vasp(engine, pair):
+    maker = RelaxMaker(engine=engine())
+    record = RelaxMaker.make.original(maker, pair.content, pair.host.to_dict(), charge=1)
+    assert (record["state"], record["charge"]) == ("converged", 1)
+    assert charge_of(read_run(record["details"]["directory"]).first) == 1
+
+
+def test_what_a_lost_run_left_behind_is_read_without_running_anything(engine, pair):
+    vasp = engine([{"do": "signal", "after": 3}])
+    assert vasp.left_behind(pair) is None
+    failed = vasp.relax(pair)
+    assert engine(vasp_cmd="vasp_of_nobody").left_behind(pair) == failed
