@@ -6,7 +6,8 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 DEMO_DIR     ?= demo-run
-# A second worker doubles the speed on two cores; the tests themselves use one thread each.
+# A second worker doubles the speed on two cores; the tests themselves use one thread each. TEST_MONGO_URI names a MongoDB to
+# test with; without it the tests start a stand-in, which needs a Python 3.13 or newer besides (or those tests are skipped).
 PYTEST_FLAGS ?= -n 2
 
 .DEFAULT_GOAL := help

@@ -37,7 +37,11 @@ def mongo_database(mongo_uri):
 def mongo_address(mongo_uri, mongo_database):
     """Address of a database that no other test uses, as ``--store`` and `open_store` take it."""
     parts = urlsplit(mongo_uri)
-    return urlunsplit(parts._replace(path=f"/{mongo_database}"))
+    query = parts.query
+    if "@" in parts.netloc and "authsource" not in query.lower():
+        # Without it, MongoDB would look for the user in the database that is named.
+        query = "&".join(filter(None, [query, f"authSource={parts.path.strip('/') or 'admin'}"]))
+    return urlunsplit(parts._replace(path=f"/{mongo_database}", query=query))
 
 
 @pytest.fixture
