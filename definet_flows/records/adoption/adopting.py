@@ -215,6 +215,8 @@ def _with_partner(store: RecordStore, adopted: Adopted, record: RelaxationRecord
     candidates = list(store.relaxations(wanted))
     if not candidates:
         return replace(adopted, reason=f"no {other} run of this configuration")
+    if all("lattice" not in one.engine.physics for one in candidates):  # told by a campaign file, not by VASP's own
+        return replace(adopted, reason=f"its {other} run is a campaign's; adopt both into a store of their own")
     missing = [one.engine.physics.get("not told") for one in (record, *candidates)]
     if untold := next((note["settings"] for note in missing if note), None):
         return replace(adopted, reason=f"no file tells {', '.join(untold)} of it or of its {other} run")

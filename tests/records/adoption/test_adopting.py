@@ -7,11 +7,12 @@ import pytest
 from pymatgen.core import Lattice, Structure
 
 from definet_flows.defects import DefectConfiguration, Host
+from definet_flows.engines import VaspEngine
 from definet_flows.errors import InputError
 from definet_flows.records import RecordStore, build_savings, open_store
 from definet_flows.records.adoption import adopt_directories, checkpoint_origin, named_origin
 from definet_flows.records.documents import CampaignRecord
-from tests import vasp_runs
+from tests import copper, vasp_runs
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +141,15 @@ def test_other_settings_are_not_paired_and_named(adopt, host, tmp_path):
     assert not any(one.paired for one in found.values())
     assert found["plain"].reason == "its prerelaxed run differs in ENCUT (500.0, 520.0)"
     assert found["predicted"].reason == "its unrelaxed run differs in ENCUT (520.0, 500.0)"
+
+
+def test_the_other_start_of_a_campaign_is_not_compared_setting_by_setting(adopt, store, host, tmp_path):
+    structure = vasp_runs.shaken(given(host, {9: "Vac"}))
+    vasp_runs.relaxed(tmp_path / "predicted", structure)
+    configuration = DefectConfiguration.create(host, {9: "Vac"})
+    store.add_relaxations([copper.record(configuration, engine=VaspEngine(), campaign="ours")])
+    (found,) = adopt(tmp_path)
+    assert found.reason == "its unrelaxed run is a campaign's; adopt both into a store of their own"
 
 
 def test_settings_that_nothing_tells_are_not_taken_for_equal(adopt, runs, tmp_path):
