@@ -112,7 +112,7 @@ def test_the_model_card_tells_people_what_config_json_tells_programs(tmp_path, m
         "Not for charged defects.",
         "0.21",
         "4x4x1, 5x5x1",
-        "3 in 2 clusters",
+        "2, every reading",
         "MIT",
     ]:
         assert fact in text
