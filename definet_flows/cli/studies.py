@@ -87,13 +87,13 @@ def data_efficiency(
     """Test error against the number of labels trained on."""
     from definet_flows.training.studies import efficiency
 
+    settings = _config(config, max_epochs, skip_bad)
+    shares = fractions or efficiency.FRACTIONS
     _run(
         "data-efficiency",
         output,
-        lambda folder: efficiency.data_efficiency(
-            _config(config, max_epochs, skip_bad), folder, fractions or efficiency.FRACTIONS, budget.value
-        ),
         as_json,
+        lambda folder: efficiency.data_efficiency(settings, folder, shares, budget.value),
     )
 
 
@@ -108,12 +108,8 @@ def ablation(
     """The paper's three arms, the network without each auxiliary, and the defect-implicit network."""
     from definet_flows.training.studies import ablation as ablation_study
 
-    _run(
-        "ablation",
-        output,
-        lambda folder: ablation_study.ablation(_config(config, max_epochs, skip_bad), folder, seeds or [0]),
-        as_json,
-    )
+    settings = _config(config, max_epochs, skip_bad)
+    _run("ablation", output, as_json, lambda folder: ablation_study.ablation(settings, folder, seeds or [0]))
 
 
 def transfer(
@@ -131,17 +127,13 @@ def transfer(
     """Train on low density or short distances and test on high or long ones, and the reverse."""
     from definet_flows.training.studies import transfer as transfer_study
 
+    settings = _config(config, max_epochs, skip_bad)
+    kinds = [grouping.value for grouping in by] if by else transfer_study.KINDS
     _run(
         "transfer",
         output,
-        lambda folder: transfer_study.transfer(
-            _config(config, max_epochs, skip_bad),
-            folder,
-            [grouping.value for grouping in by] if by else transfer_study.KINDS,
-            threshold,
-            budget.value,
-        ),
         as_json,
+        lambda folder: transfer_study.transfer(settings, folder, kinds, threshold, budget.value),
     )
 
 
@@ -164,6 +156,7 @@ def rivals(
     _run(
         "rivals",
         output,
+        as_json,
         lambda folder: rival_study.rivals(
             checkpoint,
             datasets,
@@ -176,7 +169,6 @@ def rivals(
             include_seen=include_seen,
             skip_bad=skip_bad,
         ),
-        as_json,
     )
 
 
@@ -195,7 +187,7 @@ def _config(path: Path, max_epochs: int | None, skip_bad: bool) -> TrainingConfi
     return config.model_copy(update=overrides)
 
 
-def _run(name: str, output: Path, measure: Callable[[Path], Study], as_json: bool) -> None:
+def _run(name: str, output: Path, as_json: bool, measure: Callable[[Path], Study]) -> None:
     """Measure, write tables and figures, and print the tables."""
     folder = writable_folder(output)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # it announces the hardware at every training

@@ -177,7 +177,8 @@ def _steps_per_pass(variant: Variant, pool: LabelPool) -> int:
 def _run(variant: Variant, pool: LabelPool, folder: Path) -> Outcome:
     record = _read(folder, _fingerprint(variant, pool))
     if record.outcome is not None:
-        logger.info("  ended before%s", f": {record.outcome.error}" if record.outcome.error else "")
+        failed = record.outcome.error
+        logger.info("  %s", f"failed before: {failed}" if failed else "finished before")
         return record.outcome
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder, record)
