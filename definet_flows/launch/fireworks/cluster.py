@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from fireworks.core.launchpad import LaunchPad
 from jobflow.core.store import JobStore
@@ -21,6 +21,16 @@ from definet_flows.launch.hpc.stamp import check_stamp, put_stamp
 from definet_flows.records.address import DatabaseAddress
 from definet_flows.records.database import Database, DatabaseStore
 from definet_flows.records.store import KEPT, RecordStore
+
+AT_ONCE = 400
+"""Keys in one query."""
+
+Item = TypeVar("Item")
+
+
+def batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    """Items in as many pieces as one query each may ask for."""
+    return (items[start : start + AT_ONCE] for start in range(0, len(items), AT_ONCE))
 
 
 @dataclass

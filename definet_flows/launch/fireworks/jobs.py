@@ -25,7 +25,7 @@ from definet_flows.flows.resources import Resources
 from definet_flows.jobs import PrerelaxMaker, RelaxHostMaker, RelaxMaker, summarize
 from definet_flows.jobs.hosts import Defects, configuration_from, named
 from definet_flows.jobs.prerelax import PREDICT_JOB
-from definet_flows.launch.fireworks.cluster import store_beside
+from definet_flows.launch.fireworks.cluster import batches, store_beside
 from definet_flows.launch.fireworks.routing import LIST_JOB, marked, routed
 from definet_flows.records.documents import PredictionRecord, RelaxationRecord
 from definet_flows.records.errors import StoreContentError
@@ -225,8 +225,11 @@ class RelaxJob(Maker):
 
 def states_of(store: RecordStore, keys: Sequence[str]) -> dict[str, str]:
     """State of the relaxations with these keys that are on record."""
-    found = store.stores["relaxations"].query({"key": {"$in": list(keys)}}, properties=["key", "state"])
-    return {content["key"]: content["state"] for content in found}
+    states: dict[str, str] = {}
+    for some in batches(keys):
+        found = store.stores["relaxations"].query({"key": {"$in": list(some)}}, properties=["key", "state"])
+        states.update((content["key"], content["state"]) for content in found)
+    return states
 
 
 def relax_job(campaign: str, place: dict[str, Any], run: PlannedRun) -> Job:
@@ -279,10 +282,10 @@ def _predicted(
     model = assignment.campaign.model
     assert model is not None  # noqa: S101  for the type checker
     summary, reference = model.summary(), reference_of(assignment.host)
-    keys = {
-        prediction_key(one.id, summary.checkpoint_hash, summary.guard_hash, reference): one for one in configurations
-    }
-    found = {record.configuration_id: record for record in store.predictions({"key": {"$in": list(keys)}})}
+    hashes = summary.checkpoint_hash, summary.guard_hash, reference
+    keys = [prediction_key(one.id, *hashes) for one in configurations]
+    known = (record for some in batches(keys) for record in store.predictions({"key": {"$in": list(some)}}))
+    found = {record.configuration_id: record for record in known}
     missing = [one for one in configurations if one.id not in found]
     if missing:
         maker = PrerelaxMaker(model, assignment.campaign.name)

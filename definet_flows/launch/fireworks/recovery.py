@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fireworks.core.launchpad import LaunchPad
 from pydantic import BaseModel, ConfigDict, Field
 
-from definet_flows.launch.fireworks.cluster import Cluster
+from definet_flows.launch.fireworks.cluster import Cluster, batches
 from definet_flows.launch.fireworks.jobs import FINISHED, Assignment, states_of
 from definet_flows.launch.fireworks.leftovers import record_of_leftovers
 from definet_flows.launch.fireworks.routing import MARK
@@ -111,9 +111,10 @@ def _why(launchpad: LaunchPad, work: Work) -> str:
 def _failed(cluster: Cluster, works: Sequence[Work]) -> Iterator[tuple[Work, str]]:
     """Jobs that came to their end with a record of failure."""
     ended = {work.key: work for work in works if work.state == "COMPLETED" and work.key is not None}
-    criteria = {"key": {"$in": list(ended)}, "state": "failed"}
-    for content in cluster.store.stores["relaxations"].query(criteria, properties=["key", "reason"]):
-        yield ended[content["key"]], content["reason"] or ""
+    for keys in batches(list(ended)):
+        criteria = {"key": {"$in": list(keys)}, "state": "failed"}
+        for content in cluster.store.stores["relaxations"].query(criteria, properties=["key", "reason"]):
+            yield ended[content["key"]], content["reason"] or ""
 
 
 def _claim(launchpad: LaunchPad, work: Work, why: str, rescue: Rescue) -> bool:

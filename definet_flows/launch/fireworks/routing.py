@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from jobflow.core.flow import Flow
-from jobflow.core.job import Job
+from jobflow.core.job import Job, JobConfig
 
 from definet_flows.flows.resources import Resources, Role
 from definet_flows.jobs.prerelax import PREDICT_JOB
@@ -15,6 +16,17 @@ LIST_JOB = "list relaxations"
 
 MARK = "definet"
 """Field of a Firework's spec that says which campaign it belongs to and what it does."""
+
+
+@dataclass
+class RoutedConfig(JobConfig):
+    """Where a job runs, for its Firework's spec; the job itself does not repeat it, nor hand it on to jobs that it adds."""
+
+    pass_manager_config: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """Without what the spec says already, which is a fifth of a waiting job."""
+        return {"@module": type(self).__module__, "@class": type(self).__name__}
 
 
 def routed(flow: Flow, resources: Resources) -> Flow:
@@ -32,8 +44,9 @@ def routed(flow: Flow, resources: Resources) -> Flow:
     """
     for work in flow.jobs:
         assert isinstance(work, Job)  # noqa: S101  for the type checker
-        asked = {"manager_config": {**work.config.manager_config, **resources.settings_for(role_of(work))}}
-        work.update_config({**asked, "pass_manager_config": False}, dynamic=False)
+        work.config = RoutedConfig(
+            manager_config={**work.config.manager_config, **resources.settings_for(role_of(work))}
+        )
     return flow
 
 

@@ -14,7 +14,7 @@ from definet_flows.flows.plan import campaign_record, defect_runs
 from definet_flows.jobs import GenerateMaker
 from definet_flows.jobs.hosts import configuration_from
 from definet_flows.launch.directory import differences_from
-from definet_flows.launch.fireworks.cluster import Cluster
+from definet_flows.launch.fireworks.cluster import Cluster, batches
 from definet_flows.launch.fireworks.jobs import states_of
 from definet_flows.launch.fireworks.waves import (
     ACTIVE,
@@ -28,8 +28,6 @@ from definet_flows.launch.fireworks.waves import (
 from definet_flows.records.documents import CampaignRecord, ModelSummary, PredictionRecord
 from definet_flows.records.extract import reference_of
 from definet_flows.records.store import RecordStore
-
-_BATCH = 1000
 
 
 class AlreadySubmittedError(InputError):
@@ -210,8 +208,11 @@ def _recorded(
 ) -> set[str]:
     """Ids of the configurations whose relaxations are all on record."""
     complete: set[str] = set()
-    for start in range(0, len(configurations), _BATCH):
-        batch = configurations[start : start + _BATCH]
+    # Before the first run there is nothing to look for, a hundred thousand times.
+    physics = {"engine.physics_hash": campaign.engine.physics_hash}
+    if store.stores["relaxations"].query_one(physics, properties=["key"]) is None:
+        return complete
+    for batch in batches(configurations):
         predictions = None if model is None else _predictions(store, model, batch)
         planned = {
             one.id: [run.key for run in defect_runs(campaign, [one], predictions, baseline)]

@@ -13,6 +13,7 @@ from definet_flows.launch.hpc.folder import ATOMATE2, FW_CONFIG, JOBFLOW, Config
 from tests.hpc_folders import written
 
 ROOT = Path(__file__).resolve().parents[3]
+QLAUNCH = "import sys; from fireworks.scripts.qlaunch_run import qlaunch; sys.exit(qlaunch())"
 RLAUNCH = "import sys; from fireworks.scripts.rlaunch_run import rlaunch; sys.exit(rlaunch())"
 
 
@@ -36,20 +37,27 @@ class Launchers:
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def start(self, category: str, mode: tuple[str, ...] = ("rapidfire", "--nlaunches", "infinite", "--sleep", "1")):
-        """One more launcher of a category."""
+        """One more launcher of a category, running jobs itself."""
+        return self._run(RLAUNCH, category, (), mode)
+
+    def feed(self, category: str, mode: tuple[str, ...]):
+        """Keep the queue of a category fed."""
+        queue = ("-q", str(self.configuration.path / f"qadapter-{category}.yaml"), "-r")
+        return self._run(QLAUNCH, category, queue, mode)
+
+    def _run(self, program: str, category: str, options: tuple[str, ...], mode: tuple[str, ...]):
         here = self.folder / f"{category}-{len(self.processes)}"
         here.mkdir(parents=True)
         path = self.configuration.path
         files = ("-l", path / "my_launchpad.yaml", "-w", path / f"worker-{category}.yaml")
-        command = [sys.executable, "-W", "ignore", "-c", RLAUNCH, *map(str, files), *mode]
+        command = [sys.executable, "-W", "ignore", "-c", program, *map(str, files), *options, *mode]
+        environment = worker_environment(self.configuration)
         with (here / "log").open("w") as log:
-            process = subprocess.Popen(
-                command, cwd=here, env=worker_environment(self.configuration), stdout=log, stderr=log
-            )
+            process = subprocess.Popen(command, cwd=here, env=environment, stdout=log, stderr=log)
         self.processes.append(process)
         return process
 
-    def wait(self, done: Callable[[], bool], seconds: float = 180.0) -> bool:
+    def wait(self, done: Callable[[], bool], seconds: float = 400.0) -> bool:
         """Wait until something is the case, or launchers die, or time is up."""
         deadline = time.monotonic() + seconds
         while not done():
