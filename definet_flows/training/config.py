@@ -110,8 +110,10 @@ def load_training_config(path: str | Path) -> TrainingConfig:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the file"
-        allowed = ", ".join(TrainingConfig.model_fields)
-        raise InputError(f"Training file {file}, {field}: {first['msg']}; the fields are {allowed}.") from error
+        wrong = first["msg"].removeprefix("Value error, ").removesuffix(".")
+        unknown = first["type"] == "extra_forbidden" and len(first["loc"]) == 1
+        allowed = f"; the fields are {', '.join(TrainingConfig.model_fields)}" if unknown else ""
+        raise InputError(f"Training file {file}, {field}: {wrong}{allowed}.") from error
     here: dict[str, Any] = {
         name: tuple(str(file.parent / entry) for entry in getattr(config, name)) for name in ("labels", "held_out")
     }
