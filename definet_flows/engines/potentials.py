@@ -58,8 +58,9 @@ def _load(potential: str, arguments: str, device: str) -> Calculator:
             calculator: Calculator = calculator_class(**keywords)
     except TypeError as error:
         raise InputError(f"Potential {potential} does not take the arguments {keywords}: {error}.") from error
-    # What constructors raise for weights that are not there, a device torch was not built for, or a value they do not know.
-    except (AssertionError, ImportError, LookupError, OSError, RuntimeError, ValueError) as error:
+    # The class is whichever the user named, and its constructor raises what it likes: torch an AssertionError for a device it was
+    # not built for, ASE a BadConfiguration derived from Exception alone, a file name that is a number an AttributeError.
+    except Exception as error:
         raise InputError(
             f"Potential {potential} does not start with {keywords} ({type(error).__name__}: {error}); "
             "change its device or arguments."
