@@ -33,7 +33,9 @@ class Settings(BaseSettings):
     config_dir: Path | None = Field(
         default=None, description="Configuration folder of a cluster, as `definet-flows hpc init` writes it"
     )
-    launch_dir: Path | None = Field(default=None, description="Where jobs from a queue run; set by that folder's env.sh")
+    launch_dir: Path | None = Field(
+        default=None, description="Where jobs from a queue run; set by that folder's env.sh"
+    )
 
 
 @lru_cache(maxsize=1)
