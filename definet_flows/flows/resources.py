@@ -51,7 +51,8 @@ class QueueRequest(BaseModel):
         asked = {names[field]: getattr(self, field) for field in names}
         if scheduler == "pbs" and (self.nodes or self.cores or self.memory):
             memory = f":mem={self.memory.lower()}b" if self.memory else ""
-            asked["select"] = f"{self.nodes or 1}:ncpus={self.cores or 1}{memory}"
+            cores = self.cores or 1
+            asked["select"] = f"{self.nodes or 1}:ncpus={cores}:mpiprocs={cores}{memory}"
         return {key: wanted for key, wanted in asked.items() if wanted is not None} | self.queue
 
     @property

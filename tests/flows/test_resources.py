@@ -21,7 +21,7 @@ def test_a_request_in_the_words_of_slurm_and_of_pbs():
     assert ASKED.adapter("pbs") == {
         "queue": "fast",
         "walltime": "1-02:00:30",
-        "select": "2:ncpus=16:mem=64gb",
+        "select": "2:ncpus=16:mpiprocs=16:mem=64gb",
         "qos": "high",
     }
     assert ASKED.seconds == 26 * 3600 + 30
