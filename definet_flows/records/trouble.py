@@ -20,6 +20,7 @@ from definet_flows.records.errors import StoreAddressError, StoreError
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _DATABASE_FULL = {14031}
 _NOT_LET_IN = {13, 18, 8000}
+"""MongoDB's codes for a command that needs a login, for a refused login, and Atlas' for the latter."""
 
 STORE_FAILURES = (sqlite3.Error, OSError, PyMongoError)
 """What reading or writing a store can raise."""
@@ -59,26 +60,27 @@ def _of_database(location: str, error: PyMongoError) -> DefinetFlowsError:
             "with the signs of a user or password that have a meaning there percent-encoded."
         )
     if isinstance(error, ConfigurationError):
-        return StoreAddressError(f"The address of {location} cannot be used ({_first_line(error)}).")
+        return StoreAddressError(f"The address of {location} cannot be used ({first_line(error)}).")
     if isinstance(error, ConnectionFailure):
         return StoreError(
-            f"The database {location} does not answer ({_first_line(error)}): check that it runs and can be reached "
+            f"The database {location} does not answer ({first_line(error)}): check that it runs and can be reached "
             "from here, then the same command goes on."
         )
-    if isinstance(error, OperationFailure) and _not_let_in(error):
+    if not_let_in(error):
         return StoreError(
-            f"The database {location} does not let us in ({_first_line(error)}): check the user, the password and "
+            f"The database {location} does not let us in ({first_line(error)}): check the user, the password and "
             "what this user may do there."
         )
     if isinstance(error, OperationFailure) and error.code in _DATABASE_FULL:
         return StoreError(f"The disk of the database {location} is full: free some space, then go on.")
-    return StoreError(f"The database {location} refused ({_first_line(error)}).")
+    return StoreError(f"The database {location} refused ({first_line(error)}).")
 
 
-def _not_let_in(error: OperationFailure) -> bool:
-    return error.code in _NOT_LET_IN or "authenticat" in str(error).lower()
+def not_let_in(error: PyMongoError) -> bool:
+    """Whether a database refuses the login, or a command that needs one."""
+    return isinstance(error, OperationFailure) and (error.code in _NOT_LET_IN or "authenticat" in str(error).lower())
 
 
-def _first_line(error: PyMongoError) -> str:
+def first_line(error: PyMongoError) -> str:
     """The failure itself, without the description of every server that follows it."""
-    return re.split(r", full error|, Timeout:| \(configured timeouts|\n", str(error))[0]
+    return re.split(r", full error|, Timeout:| \(configured timeouts|\n", str(error))[0].rstrip(".")

@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
@@ -132,12 +133,12 @@ class SlurmNode:
             time.sleep(0.1)
 
     def __enter__(self) -> Self:
-        try:
-            return self.start()
         # Ctrl-C in the middle of it leaves no daemons either.
-        except BaseException:
-            self.stop()
-            raise
+        with ExitStack() as undo:
+            undo.callback(self.stop)
+            self.start()
+            undo.pop_all()
+        return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()

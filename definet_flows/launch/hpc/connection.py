@@ -6,20 +6,11 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pymongo.errors import (
-    AutoReconnect,
-    ConfigurationError,
-    InvalidURI,
-    OperationFailure,
-    PyMongoError,
-    ServerSelectionTimeoutError,
-)
+from pymongo.errors import ConfigurationError, ConnectionFailure, InvalidURI, PyMongoError
 
 from definet_flows.errors import DefinetFlowsError
 from definet_flows.launch.hpc.credentials import PASSWORD_VARIABLE, USER_VARIABLE
-
-NOT_LOGGED_IN = {13, 18, 8000}
-"""MongoDB's codes for a command that needs a login, for a refused login, and Atlas' for the latter."""
+from definet_flows.records.trouble import first_line, not_let_in
 
 
 class DatabaseError(DefinetFlowsError):
@@ -47,23 +38,16 @@ def clear_database_errors(address: str) -> Iterator[None]:
 
 
 def _explained(error: PyMongoError, address: str) -> str:
-    if isinstance(error, OperationFailure) and (
-        error.code in NOT_LOGGED_IN or "authentication failed" in str(error).lower()
-    ):
+    if not_let_in(error):
         return (
-            f"The database at {address} refuses the login ({_first_words(error)}): check {USER_VARIABLE} and "
+            f"The database at {address} refuses the login ({first_line(error)}): check {USER_VARIABLE} and "
             f"{PASSWORD_VARIABLE}, and that this user may read and write the database."
         )
-    if isinstance(error, ServerSelectionTimeoutError | AutoReconnect):
+    if isinstance(error, ConnectionFailure):
         return (
-            f"No database answers at {address} ({_first_words(error)}): check that it runs, its host and port in "
+            f"No database answers at {address} ({first_line(error)}): check that it runs, its host and port in "
             "my_launchpad.yaml and jobflow.yaml, and that no firewall stands between."
         )
     if isinstance(error, ConfigurationError | InvalidURI):
-        return f"The address or the options of the database {address} cannot be used ({_first_words(error)})."
-    return f"The database at {address} reports an error ({_first_words(error)})."
-
-
-def _first_words(error: PyMongoError) -> str:
-    # pymongo appends its settings and a description of the topology, several hundred characters of both.
-    return re.split(r" \(configured timeouts|, full error|, Timeout: ", str(error))[0].rstrip(".")
+        return f"The address or the options of the database {address} cannot be used ({first_line(error)})."
+    return f"The database at {address} reports an error ({first_line(error)})."
