@@ -47,7 +47,6 @@ class Submission(BaseModel):
     place: dict[str, Any] = Field(description="Directory of its runs, and wall time of a relaxation's job in s")
     prepared: bool = Field(default=False, description="The pristine crystal is relaxed and on record")
     preparing: float | None = Field(default=None, description="When somebody set out to add the workflow that does, s")
-    stopped: bool = Field(default=False, description="No further chunk is released")
 
     @property
     def plan(self) -> Campaign:
@@ -121,7 +120,7 @@ class Waves:
     def write(self, submission: Submission) -> None:
         """Put the submission in, or its settings in place of earlier ones."""
         content = submission.model_dump(mode="json")
-        progress = {name: content.pop(name) for name in ("prepared", "preparing", "stopped")}
+        progress = {name: content.pop(name) for name in ("prepared", "preparing")}
         change = {"$set": content, "$setOnInsert": progress}
         self._submissions.update_one({"_id": self.campaign}, change, upsert=True)
 
@@ -135,9 +134,9 @@ class Waves:
             self.launchpad.workflows.find_one({"metadata.campaign": self.campaign, "metadata.prepares": True}) is None
         )
 
-    def note(self, **what: bool) -> None:
-        """Change ``prepared`` or ``stopped``."""
-        self._submissions.update_one({"_id": self.campaign}, {"$set": what})
+    def note_prepared(self) -> None:
+        """The pristine crystal is relaxed and on record."""
+        self._submissions.update_one({"_id": self.campaign}, {"$set": {"prepared": True}})
 
     def add(self, chunks: Sequence[Chunk]) -> int:
         """Let chunks wait; those that are there already are left as they are.
@@ -179,7 +178,7 @@ class Waves:
             Number of chunks released.
         """
         submission = self.submission()
-        if submission is None or submission.stopped or not submission.prepared:
+        if submission is None or not submission.prepared:
             return 0
         resources = submission.plan.resources
         room = max(1, resources.max_active // resources.chunk_size)
@@ -249,7 +248,7 @@ class ReleaseTask(FiretaskBase):  # type: ignore[misc]  # FireWorks has no types
         if self.get("chunk"):
             waves.finish(self["chunk"])
         else:
-            waves.note(prepared=True)
+            waves.note_prepared()
         waves.free_claims()
         waves.release()
 

@@ -71,7 +71,7 @@ def test_no_more_becomes_fireworks_than_is_allowed_at_once(cluster, campaign, su
     submitted(campaign(resources="{chunk_size: 1, max_active: 2}"))
     waves = waves_of(cluster)
     assert waves.release() == 0  # the crystal is not relaxed yet
-    waves.note(prepared=True)
+    waves.note_prepared()
     assert waves.release() == 2
     assert waves.release() == 0
     assert waves.counts() | {"done": 0} == {WAITING: 3, CLAIMED: 0, ACTIVE: 2, "done": 0}
@@ -83,7 +83,7 @@ def test_no_more_becomes_fireworks_than_is_allowed_at_once(cluster, campaign, su
 def test_several_who_release_at_once_release_each_chunk_once(cluster, campaign, submitted):
     submitted(campaign(resources="{chunk_size: 1, max_active: 5}"))
     waves = waves_of(cluster)
-    waves.note(prepared=True)
+    waves.note_prepared()
     with ThreadPoolExecutor(4) as pool:
         released = list(pool.map(lambda _: waves.release(), range(4)))
     assert sum(released) == 5
@@ -94,7 +94,7 @@ def test_several_who_release_at_once_release_each_chunk_once(cluster, campaign, 
 def test_a_claim_whose_owner_died_is_free_again(cluster, campaign, submitted):
     submitted(campaign())
     waves = waves_of(cluster)
-    waves.note(prepared=True)
+    waves.note_prepared()
     waves.release()
     (active,) = [chunk.identity for state, chunk in waves.listed() if state == ACTIVE]
     (waiting,) = [chunk.identity for state, chunk in waves.listed() if state == WAITING]
