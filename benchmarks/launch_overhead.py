@@ -110,7 +110,7 @@ def relaxations(plan: Plan, cluster: Cluster) -> dict[str, Any]:
     with timed(figures, "inserting them"):
         cluster.launchpad.add_wf(workflow)
     size = (stored(cluster)[0] - before) / len(chunk.ids)
-    waiting = max(len(bson.encode(one)) / len(one["ids"]) for one in cluster.launchpad.db[CHUNKS].find({}))
+    waiting = max(len(bson.encode(one)) / one["n_configurations"] for one in cluster.launchpad.db[CHUNKS].find({}))
     each = 1000 / len(runs)
     return {
         "ms per relaxation, built": round(figures["building the jobs of a chunk, s"] * each, 2),

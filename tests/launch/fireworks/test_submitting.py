@@ -107,7 +107,7 @@ def test_a_claim_whose_owner_died_is_free_again(cluster, campaign, submitted):
 def test_a_waiting_configuration_takes_a_hundred_bytes_and_indexes_are_made(cluster, campaign, submitted):
     submitted(campaign())
     stored = cluster.launchpad.db[CHUNKS].find({})
-    assert max(len(bson.encode(one)) / len(one["ids"]) for one in stored) < 300
+    assert max(len(bson.encode(one)) / one["n_configurations"] for one in stored) < 300
     assert any("definet.campaign" in name for name in cluster.launchpad.fireworks.index_information())
     assert "uuid_1_index_1" in cluster.launchpad.db["outputs"].index_information()
     assert "blob_uuid_1" in cluster.launchpad.db["outputs_blobs"].index_information()
