@@ -75,7 +75,7 @@ def measured(cluster: Cluster, large: bool) -> dict[str, Any]:
     with timed(figures, "submitting"):
         submit(plan, cluster)
     waves = Waves(cluster.launchpad, plan.submission.key)
-    waves.note(prepared=True)
+    waves.note_prepared()
     with timed(figures, "releasing the first wave"):
         released = waves.release()
     launchpad = cluster.launchpad
