@@ -83,7 +83,7 @@ def measured(cluster: Cluster, large: bool) -> dict[str, Any]:
     size, largest = stored(cluster)
     figures |= {
         "configurations": plan.n_configurations,
-        "building and submitting, s": figures["listing and planning, s"] + figures["submitting, s"],
+        "building and submitting, s": round(figures["listing and planning, s"] + figures["submitting, s"], 2),
         "chunks": len(plan.chunks),
         "chunks in the first wave": released,
         "Fireworks then": n_fireworks,
