@@ -99,7 +99,7 @@ def prediction(configuration, passed=True, model=MODEL, reference_hash="", expos
     return PredictionRecord(
         key=prediction_key(configuration.id, model.checkpoint_hash, model.guard_hash, reference_hash),
         **configuration_summary(configuration, "copper"),
-        **model.model_dump(),
+        **model.identity,
         reference_hash=reference_hash,
         positions=configuration.host.positions.tolist() if passed else None,
         passed=passed,

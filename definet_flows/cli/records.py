@@ -107,7 +107,7 @@ def _records(store: RecordStore, kind: Kind, criteria: dict[str, Any]) -> Iterab
 
 def _savings(store: RecordStore, criteria: dict[str, Any]) -> list[StoredDocument]:
     """Savings as of now, which the store itself need not hold while its campaign runs."""
-    from definet_flows.records.savings import build_savings
+    from definet_flows.records.building import build_savings
     from definet_flows.records.store import RecordStore as Records
 
     with Records.in_memory() as paired:

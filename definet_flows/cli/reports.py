@@ -59,7 +59,7 @@ def report(
 def _settled(place: str, name: str | None) -> tuple[CampaignRecord, list[SavingsRecord], CampaignAccount]:
     """A campaign with its pairs and its account."""
     from definet_flows.analysis.accounting import campaign_account
-    from definet_flows.records.savings import build_savings
+    from definet_flows.records.building import build_savings
     from definet_flows.records.store import open_store
 
     with open_store(place, read_only=True) as store:

@@ -73,6 +73,12 @@ class ModelCard(BaseModel):
     code_version: str = Field(default=__version__, description="Version of definet-flows that trained it")
     created: str = Field(default_factory=_today, description="Date it was made, ISO 8601")
 
+    @property
+    def displacement_shares(self) -> list[tuple[float, float]]:
+        """Share of the atoms in the training labels, and the displacement in Å that they stayed below; the largest included."""
+        known = {float(share): length for share, length in self.displacement_quantiles.items()}
+        return sorted({**known, 1.0: self.max_displacement_trained}.items())
+
     def exposure(self, configuration: DefectConfiguration) -> Exposure:
         """Return whether training saw this placement, only its cluster in another supercell, or neither.
 

@@ -55,7 +55,10 @@ class ModelSettings(BaseModel):
         """
         checkpoint = self.prerelaxer().checkpoint
         return ModelSummary(
-            checkpoint=checkpoint.card.name, checkpoint_hash=checkpoint.content_hash, guard_hash=self.guard_hash
+            checkpoint=checkpoint.card.name,
+            checkpoint_hash=checkpoint.content_hash,
+            guard_hash=self.guard_hash,
+            displacement_quantiles=checkpoint.card.displacement_shares,
         )
 
 

@@ -1,5 +1,6 @@
 """What is kept of a campaign: typed documents in a maggma store, and what is read out of them."""
 
+from definet_flows.records.building import BuildSummary, SavingsBuilder, build_savings
 from definet_flows.records.documents import (
     CampaignRecord,
     PredictionRecord,
@@ -9,16 +10,18 @@ from definet_flows.records.documents import (
 )
 from definet_flows.records.errors import StoreContentError, StoreError, StoreInUseError
 from definet_flows.records.keys import prediction_key, relaxation_key, savings_key
-from definet_flows.records.savings import COARSE_FORCE, build_savings, steps_to
+from definet_flows.records.savings import COARSE_FORCE, steps_to
 from definet_flows.records.store import RecordStore, open_store
 
 __all__ = [
     "COARSE_FORCE",
+    "BuildSummary",
     "CampaignRecord",
     "PredictionRecord",
     "RecordStore",
     "RelaxationRecord",
     "RunFigures",
+    "SavingsBuilder",
     "SavingsRecord",
     "StoreContentError",
     "StoreError",

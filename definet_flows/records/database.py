@@ -34,6 +34,7 @@ INDEXES: Mapping[str, Sequence[tuple[str, ...]]] = {
     ),
     "predictions": (("configuration_id",), ("checkpoint_hash", "guard_hash"), ("campaign", "label")),
     "savings": (("configuration_id",), ("campaign", "label")),
+    "build_failures": (("configuration_id",),),
     "arrays": (),
 }
 """Fields by which each collection is searched, besides its unique ``key``."""

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 import definet_flows
 from definet_flows.engines.relaxation import RunDetails
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Raised when a field is added or changes its meaning; documents of version 1 are read, for what was added has a default."""
 
 Start = Literal["unrelaxed", "prerelaxed"]
 State = Literal["converged", "unconverged", "failed"]
@@ -186,6 +187,20 @@ class SavingsRecord(ConfigurationSummary):
     guard_reasons: list[str] = Field(description="Why the guard refused it")
     fallback: bool = Field(description="The prediction was refused, so both starts are the one unrelaxed run")
     max_displacement: float | None = Field(description="Largest predicted displacement of an atom, Å")
+class Provenance(BaseModel):
+    """What a savings record was built from; the keys of its two relaxations lie with their figures."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    campaigns: list[str] = Field(description="Names of the campaigns that planned the configuration or ran it")
+    prediction_key: str = Field(description="Key of the prediction's record")
+    engine_version: str | None = Field(description="Version of the engine or potential that ran both")
+    code_versions: list[str] = Field(description="Versions of definet-flows that wrote the runs and the prediction")
+    sources_hash: str = Field(
+        description="Content hash of the documents this was built from, and when each was written: another hash, a new build"
+    )
+
+
     unrelaxed: RunFigures = Field(description="The run from the unrelaxed start (the baseline)")
     prerelaxed: RunFigures = Field(description="The run from the prediction; the baseline itself after a fallback")
     pair_state: Literal["both_converged", "prerelaxed_lost", "unrelaxed_lost", "both_lost"] = Field(
@@ -199,6 +214,22 @@ class SavingsRecord(ConfigurationSummary):
     core_hours_saved: float | None = Field(description="As steps_saved, in core-hours, the prediction not yet charged")
     prerelax_core_hours: float | None = Field(
         description="Core-hours of the prediction, a GPU counted as 32 cores; None where nothing told its time"
+    displacement_quantile: float | None = Field(
+        default=None,
+        description="Share of the atoms of the training labels that moved less than that; None where the checkpoint did not tell",
+    )
+    committee_size: int = Field(
+        default=1, description="Checkpoints whose predictions of this configuration the store holds"
+    )
+    committee_spread: float | None = Field(
+        default=None,
+        description="Largest root-mean-square distance of the atoms between this prediction and another checkpoint's, rigid "
+        "translation removed, Å; None where there is no other",
+    )
+    trust: float | None = Field(
+        default=None,
+        description="Between 0 and 1, higher for predictions nearer to what training saw; None where that is not known",
+    )
     )
     prerelax_gpu_hours: float | None = Field(default=0.0, description="GPU-hours of the prediction, not converted")
     net_core_hours_saved: float | None = Field(description="Core-hours saved less those of the prediction")
@@ -228,6 +259,20 @@ class ModelSummary(BaseModel):
 
 
 class CampaignRecord(StoredDocument):
+    provenance: Provenance | None = Field(
+        default=None,
+        description="What this was built from; None in a document of schema version 1, until it is built anew",
+    )
+
+
+class BuildFailure(StoredDocument):
+    """A pair of runs that no savings record could be made of; its key is the one that record would have."""
+
+    configuration_id: str | None = Field(
+        description="Content id of the configuration; None where a document tells none"
+    )
+    reason: str = Field(description="What is wrong with its documents, in one sentence")
+    sources_hash: str = Field(description="Content hash of these documents: they are tried again once it changes")
     """A campaign: whose results a store holds, and the hosts needed to rebuild every structure in it."""
 
     name: str = Field(description="Name of the campaign")
@@ -238,6 +283,15 @@ class CampaignRecord(StoredDocument):
     )
     engine_name: str = Field(description="Name of the engine")
     physics: dict[str, Any] = Field(description="The engine's settings that decide results")
+    displacement_quantiles: list[tuple[float, float]] = Field(
+        default_factory=list,
+        description="[share of the atoms of the training labels, displacement in Å that they stayed below], share 1 included",
+    )
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Name and hashes, as the documents of its predictions hold them."""
+        return self.model_dump(include={"checkpoint", "checkpoint_hash", "guard_hash"})
     physics_hash: str = Field(description="Content hash of these")
     model: ModelSummary | None = Field(description="The network; None where nothing is pre-relaxed")
     configuration_ids: list[str] = Field(

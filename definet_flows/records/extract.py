@@ -140,7 +140,7 @@ def record_from_prediction(
     return PredictionRecord(
         key=prediction_key(configuration.id, model.checkpoint_hash, model.guard_hash, reference_hash),
         **configuration_summary(configuration, campaign),
-        **model.model_dump(),
+        **model.identity,
         reference_hash=reference_hash,
         positions=None if prediction.positions is None else prediction.positions.tolist(),
         passed=verdict.passed,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -34,11 +34,12 @@ from definet_flows.records.trouble import STORE_FAILURES, explained
 
 STORE_FOLDER = "store"
 LOCK_FILE = "lock"
-COLLECTIONS = ("campaigns", "relaxations", "predictions", "savings", "arrays")
+COLLECTIONS = ("campaigns", "relaxations", "predictions", "savings", "build_failures", "arrays")
 KEPT = {"relaxations": {"state": "converged"}}
 """A document with these fields is not replaced by one without: a late report of a loss takes no result away."""
 
 _ARRAY_BATCH = 500
+_REMOVED_AT_ONCE = 500
 _POINTER = "arrays"
 
 Document = TypeVar("Document", bound=StoredDocument)
@@ -133,7 +134,18 @@ class RecordStore:
 
     def put_savings(self, records: Iterable[SavingsRecord]) -> None:
         """Write savings; one with the key of an earlier one replaces it."""
-        self._write("savings", [record.model_dump(mode="json") for record in records])
+        self.write("savings", records)
+
+    def write(self, collection: str, records: Iterable[StoredDocument]) -> None:
+        """Write documents without coordinates; one with the key of an earlier one replaces it."""
+        self._write(collection, [record.model_dump(mode="json") for record in records])
+
+    def remove(self, collection: str, keys: Sequence[str]) -> None:
+        """Remove documents by their keys; those that are not there are no matter."""
+        with self._clear_errors():
+            for start in range(0, len(keys), _REMOVED_AT_ONCE):
+                some = keys[start : start + _REMOVED_AT_ONCE]
+                self.stores[collection].remove_docs({"key": {"$in": list(some)}})
 
     def relaxations(self, criteria: Criteria | None = None, *, positions: bool = False) -> Iterator[RelaxationRecord]:
         """Relaxations that fit MongoDB criteria, in no particular order.
@@ -159,11 +171,22 @@ class RecordStore:
 
     def savings(self, criteria: Criteria | None = None) -> Iterator[SavingsRecord]:
         """Savings written by `put_savings` that fit MongoDB criteria."""
-        return self._read("savings", SavingsRecord, criteria)
+        return self.read("savings", SavingsRecord, criteria)
 
     def campaigns(self, criteria: Criteria | None = None) -> list[CampaignRecord]:
         """The campaigns that fit MongoDB criteria, by name."""
-        return sorted(self._read("campaigns", CampaignRecord, criteria), key=lambda record: record.name)
+        return sorted(self.read("campaigns", CampaignRecord, criteria), key=lambda record: record.name)
+
+    def read(self, collection: str, kind: type[Document], criteria: Criteria | None = None) -> Iterator[Document]:
+        """Documents of a collection that fit MongoDB criteria, in no particular order."""
+        with self._clear_errors():
+            for content in self.stores[collection].query(criteria or {}):
+                yield self._parsed(kind, content)
+
+    def contents(self, collection: str, criteria: Criteria, fields: list[str]) -> Iterator[dict[str, Any]]:
+        """Some fields of the documents that fit MongoDB criteria, as they lie in the store."""
+        with self._clear_errors():
+            yield from self.stores[collection].query(criteria, properties=fields)
 
     def positions(self, keys: Iterable[str]) -> dict[str, list[list[float]]]:
         """Coordinates [n_sites][3] in Å of relaxations and predictions, by key; without those that have none."""
@@ -219,11 +242,6 @@ class RecordStore:
         if documents:
             with self._clear_errors():
                 self.stores[collection].update(documents)
-
-    def _read(self, collection: str, kind: type[Document], criteria: Criteria | None) -> Iterator[Document]:
-        with self._clear_errors():
-            for content in self.stores[collection].query(criteria or {}):
-                yield self._parsed(kind, content)
 
     def _read_located(
         self, collection: str, kind: type[Located], criteria: Criteria | None, *, positions: bool

@@ -17,9 +17,9 @@ from definet_flows.engines.vasp.outputs.files import run_directories
 from definet_flows.errors import DefinetFlowsError, InputError
 from definet_flows.records.adoption.directory import AdoptedRun, read_adopted
 from definet_flows.records.adoption.origin import StartOrigin
+from definet_flows.records.building import build_savings
 from definet_flows.records.documents import CampaignRecord, RelaxationRecord
 from definet_flows.records.keys import KEY_LENGTH
-from definet_flows.records.savings import build_savings
 from definet_flows.records.store import RecordStore
 
 logger = logging.getLogger(__name__)

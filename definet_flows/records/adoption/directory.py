@@ -193,7 +193,7 @@ def _start_record(
     return PredictionRecord(
         key=prediction_key(configuration.id, model.checkpoint_hash, model.guard_hash, ""),
         **configuration_summary(configuration, campaign),
-        **model.model_dump(),
+        **model.identity,
         reference_hash="",
         positions=start.tolist(),
         passed=True,

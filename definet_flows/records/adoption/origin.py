@@ -57,5 +57,10 @@ def checkpoint_origin(name: str) -> StartOrigin:
     from definet_flows.definet import load_checkpoint
 
     checkpoint = load_checkpoint(name)
-    model = ModelSummary(checkpoint=checkpoint.card.name, checkpoint_hash=checkpoint.content_hash, guard_hash=NO_GUARD)
+    model = ModelSummary(
+        checkpoint=checkpoint.card.name,
+        checkpoint_hash=checkpoint.content_hash,
+        guard_hash=NO_GUARD,
+        displacement_quantiles=checkpoint.card.displacement_shares,
+    )
     return StartOrigin(model, checkpoint.card.exposure)
