@@ -174,19 +174,6 @@ class RunFigures(BaseModel):
     core_hours: float | None = Field(description="Core-hours")
 
 
-class SavingsRecord(ConfigurationSummary):
-    """What starting one configuration from the prediction saved or cost, against its own unrelaxed start."""
-
-    engine_name: str = Field(description="Name of the engine that ran both")
-    physics_hash: str = Field(description="Physics hash shared by both runs")
-    checkpoint: str = Field(description="Name of the checkpoint")
-    checkpoint_hash: str = Field(description="Content hash of the checkpoint")
-    guard_hash: str = Field(description="Hash of the guard's settings")
-    exposure: Exposure = Field(description=EXPOSURE)
-    guard_passed: bool = Field(description="Whether the guard let the prediction through")
-    guard_reasons: list[str] = Field(description="Why the guard refused it")
-    fallback: bool = Field(description="The prediction was refused, so both starts are the one unrelaxed run")
-    max_displacement: float | None = Field(description="Largest predicted displacement of an atom, Å")
 class Provenance(BaseModel):
     """What a savings record was built from; the keys of its two relaxations lie with their figures."""
 
@@ -201,19 +188,19 @@ class Provenance(BaseModel):
     )
 
 
-    unrelaxed: RunFigures = Field(description="The run from the unrelaxed start (the baseline)")
-    prerelaxed: RunFigures = Field(description="The run from the prediction; the baseline itself after a fallback")
-    pair_state: Literal["both_converged", "prerelaxed_lost", "unrelaxed_lost", "both_lost"] = Field(
-        description="Which of the runs did not converge"
-    )
-    steps_saved: int | None = Field(
-        description="Baseline minus prerelaxed ionic steps. Where only the prerelaxed run was lost, minus its steps, for "
-        "the baseline has to be run as well; None where the baseline was lost or the steps are unknown"
-    )
-    steps_saved_fraction: float | None = Field(description="Steps saved over the baseline's ionic steps")
-    core_hours_saved: float | None = Field(description="As steps_saved, in core-hours, the prediction not yet charged")
-    prerelax_core_hours: float | None = Field(
-        description="Core-hours of the prediction, a GPU counted as 32 cores; None where nothing told its time"
+class SavingsRecord(ConfigurationSummary):
+    """What starting one configuration from the prediction saved or cost, against its own unrelaxed start."""
+
+    engine_name: str = Field(description="Name of the engine that ran both")
+    physics_hash: str = Field(description="Physics hash shared by both runs")
+    checkpoint: str = Field(description="Name of the checkpoint")
+    checkpoint_hash: str = Field(description="Content hash of the checkpoint")
+    guard_hash: str = Field(description="Hash of the guard's settings")
+    exposure: Exposure = Field(description=EXPOSURE)
+    guard_passed: bool = Field(description="Whether the guard let the prediction through")
+    guard_reasons: list[str] = Field(description="Why the guard refused it")
+    fallback: bool = Field(description="The prediction was refused, so both starts are the one unrelaxed run")
+    max_displacement: float | None = Field(description="Largest predicted displacement of an atom, Å")
     displacement_quantile: float | None = Field(
         default=None,
         description="Share of the atoms of the training labels that moved less than that; None where the checkpoint did not tell",
@@ -230,6 +217,19 @@ class Provenance(BaseModel):
         default=None,
         description="Between 0 and 1, higher for predictions nearer to what training saw; None where that is not known",
     )
+    unrelaxed: RunFigures = Field(description="The run from the unrelaxed start (the baseline)")
+    prerelaxed: RunFigures = Field(description="The run from the prediction; the baseline itself after a fallback")
+    pair_state: Literal["both_converged", "prerelaxed_lost", "unrelaxed_lost", "both_lost"] = Field(
+        description="Which of the runs did not converge"
+    )
+    steps_saved: int | None = Field(
+        description="Baseline minus prerelaxed ionic steps. Where only the prerelaxed run was lost, minus its steps, for "
+        "the baseline has to be run as well; None where the baseline was lost or the steps are unknown"
+    )
+    steps_saved_fraction: float | None = Field(description="Steps saved over the baseline's ionic steps")
+    core_hours_saved: float | None = Field(description="As steps_saved, in core-hours, the prediction not yet charged")
+    prerelax_core_hours: float | None = Field(
+        description="Core-hours of the prediction, a GPU counted as 32 cores; None where nothing told its time"
     )
     prerelax_gpu_hours: float | None = Field(default=0.0, description="GPU-hours of the prediction, not converted")
     net_core_hours_saved: float | None = Field(description="Core-hours saved less those of the prediction")
@@ -246,19 +246,6 @@ class Provenance(BaseModel):
     lower_start: Literal["unrelaxed", "prerelaxed", "equal"] | None = Field(
         description="Which start ended lower in energy by more than the tolerance; None where either did not converge"
     )
-
-
-class ModelSummary(BaseModel):
-    """The checkpoint and guard a campaign pre-relaxes with."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    checkpoint: str = Field(description="Name of the checkpoint")
-    checkpoint_hash: str = Field(description="Content hash of the checkpoint")
-    guard_hash: str = Field(description="Hash of the guard's settings; 'none' where the guard is off")
-
-
-class CampaignRecord(StoredDocument):
     provenance: Provenance | None = Field(
         default=None,
         description="What this was built from; None in a document of schema version 1, until it is built anew",
@@ -273,6 +260,28 @@ class BuildFailure(StoredDocument):
     )
     reason: str = Field(description="What is wrong with its documents, in one sentence")
     sources_hash: str = Field(description="Content hash of these documents: they are tried again once it changes")
+
+
+class ModelSummary(BaseModel):
+    """The checkpoint and guard a campaign pre-relaxes with."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    checkpoint: str = Field(description="Name of the checkpoint")
+    checkpoint_hash: str = Field(description="Content hash of the checkpoint")
+    guard_hash: str = Field(description="Hash of the guard's settings; 'none' where the guard is off")
+    displacement_quantiles: list[tuple[float, float]] = Field(
+        default_factory=list,
+        description="[share of the atoms of the training labels, displacement in Å that they stayed below], share 1 included",
+    )
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Name and hashes, as the documents of its predictions hold them."""
+        return self.model_dump(include={"checkpoint", "checkpoint_hash", "guard_hash"})
+
+
+class CampaignRecord(StoredDocument):
     """A campaign: whose results a store holds, and the hosts needed to rebuild every structure in it."""
 
     name: str = Field(description="Name of the campaign")
@@ -283,15 +292,6 @@ class BuildFailure(StoredDocument):
     )
     engine_name: str = Field(description="Name of the engine")
     physics: dict[str, Any] = Field(description="The engine's settings that decide results")
-    displacement_quantiles: list[tuple[float, float]] = Field(
-        default_factory=list,
-        description="[share of the atoms of the training labels, displacement in Å that they stayed below], share 1 included",
-    )
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """Name and hashes, as the documents of its predictions hold them."""
-        return self.model_dump(include={"checkpoint", "checkpoint_hash", "guard_hash"})
     physics_hash: str = Field(description="Content hash of these")
     model: ModelSummary | None = Field(description="The network; None where nothing is pre-relaxed")
     configuration_ids: list[str] = Field(
