@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from definet_flows.cli.output import show_json, writable_folder
+from definet_flows.cli.output import show_json, show_table, writable_folder
 from definet_flows.errors import InputError
 from definet_flows.settings import workflows_directory
 
@@ -48,17 +48,24 @@ def run(
 ) -> None:
     """Run a campaign, or what is missing of it: the same command goes on where an earlier one stopped."""
     path = campaign_file(campaign)
-    from definet_flows.flows import load_campaign
-    from definet_flows.launch.local import run_campaign
+    from definet_flows.flows import load_campaigns
+    from definet_flows.launch.local import run_campaigns
+    from definet_flows.launch.summary import total_of
 
-    plan = load_campaign(path)
+    plans = load_campaigns(path)
     writable_folder(directory)
     with _progress_shown() as on_progress:
-        summary = run_campaign(plan, directory, workers, on_progress, retry_failed=retry_failed)
+        members = run_campaigns(plans, directory, workers, on_progress, retry_failed=retry_failed)
+    several = plans[0].screening is not None
+    summary = total_of(plans[0].title, members) if several else members[0]
     if as_json:
-        show_json(summary.model_dump(mode="json", exclude={"savings"}))
-    else:
-        _show_summary(summary, directory)
+        content = summary.model_dump(mode="json", exclude={"savings"})
+        parts = [one.model_dump(mode="json", exclude={"savings"}) for one in members]
+        show_json(content | ({"hosts": parts} if several else {}))
+        return
+    if several:
+        _show_members(members)
+    _show_summary(summary, directory)
 
 
 def campaign_file(name: str) -> Path:
@@ -77,6 +84,12 @@ def campaign_file(name: str) -> Path:
         near = get_close_matches(name, shipped, n=3) or sorted(shipped)
         raise InputError(f"No campaign called '{name}' ships; give the path of a campaign file, or {', '.join(near)}.")
     return shipped[name]
+
+
+def _show_members(members: Sequence[CampaignSummary]) -> None:
+    counts = ("n_configurations", "n_relaxations", "converged", "unconverged", "failed", "n_run")
+    columns = ("host", *(name.removeprefix("n_") for name in counts[:-1]), "run now")
+    show_table(columns, [[one.name, *(getattr(one, name) for name in counts)] for one in members])
 
 
 def _show_summary(summary: CampaignSummary, directory: Path) -> None:
@@ -111,9 +124,10 @@ def _progress_shown() -> Iterator[Callable[[Progress], None]]:
         tasks = {}
 
         def show(progress: Progress) -> None:
-            if progress.stage not in tasks:
-                tasks[progress.stage] = bars.add_task(STAGES[progress.stage], pace="")
-            bars.update(tasks[progress.stage], total=progress.total, completed=progress.done, pace=pace(progress))
+            doing = _doing(progress)
+            if doing not in tasks:
+                tasks[doing] = bars.add_task(doing, pace="")
+            bars.update(tasks[doing], total=progress.total, completed=progress.done, pace=pace(progress))
 
         yield show
 
@@ -126,10 +140,15 @@ class _Lines:
 
     def __call__(self, progress: Progress) -> None:
         tenth = LINES_PER_STAGE * progress.done // max(progress.total, 1)
-        if self._told.get(progress.stage) != tenth:
-            self._told[progress.stage] = tenth
+        doing = _doing(progress)
+        if self._told.get(doing) != tenth:
+            self._told[doing] = tenth
             counts = f"{progress.done}/{progress.total}"
-            typer.echo(f"{STAGES[progress.stage]}: {counts} {pace(progress)}".rstrip(), err=True)
+            typer.echo(f"{doing}: {counts} {pace(progress)}".rstrip(), err=True)
+
+
+def _doing(progress: Progress) -> str:
+    return f"{progress.member} {STAGES[progress.stage]}".lstrip()
 
 
 def pace(progress: Progress) -> str:

@@ -34,20 +34,28 @@ def vasp_inputs(
             "--dir", metavar="DIR", help="One folder per configuration goes here; by default files are shown."
         ),
     ] = None,
-    count: Annotated[int, typer.Option(min=1, help="How many of the campaign's configurations.")] = 1,
+    count: Annotated[int, typer.Option(min=1, help="How many of the configurations of each host.")] = 1,
     charge: Annotated[int, typer.Option(help="Charge of the cells; sets NELECT, for which POTCARs are needed.")] = 0,
 ) -> None:
     """Show or write INCAR, KPOINTS and POTCAR symbols of a campaign's first configurations, without running them."""
-    from definet_flows.flows import load_campaign
+    from definet_flows.flows import load_campaigns
+    from definet_flows.flows.hosts import naming
 
-    plan = load_campaign(campaign_file(campaign))
+    plans = load_campaigns(campaign_file(campaign))
+    if directory is not None:
+        writable_folder(directory)
+    for plan in plans:
+        with naming(plan):
+            folder = directory and directory / plan.name.removeprefix(f"{plan.title}/") if plan.screening else directory
+            _inputs_of(plan, folder, count, charge)
+
+
+def _inputs_of(plan: Campaign, directory: Path | None, count: int, charge: int) -> None:
     try:
         from definet_flows.engines.vasp.inputs.potcars import check_potcars
         from definet_flows.engines.vasp.inputs.sets import input_texts, poscar_order, write_inputs
     except ImportError as error:
         raise InputError(f"VASP inputs need atomate2 ({error}): pip install 'definet-flows[vasp]'.") from error
-    if directory is not None:
-        writable_folder(directory)
     host = plan.host.host()
     engine = _engine(plan).in_campaign(directory or Path(), host)
     for configuration in islice(plan.configurations.configurations(host), count):

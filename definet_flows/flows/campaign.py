@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, field_validator, model_validator
 
 from definet_flows.defects import Host
 from definet_flows.defects.host import content_hash
@@ -14,6 +14,7 @@ from definet_flows.jobs import ConfigurationSource, ModelSettings
 from definet_flows.records.keys import KEY_LENGTH
 
 Row = tuple[int, int, int]
+NEUTRAL = (0,)
 
 
 class HostSettings(BaseModel):
@@ -71,18 +72,20 @@ def _has_three(value: Any) -> bool:
     return isinstance(value, list | tuple) and len(value) == 3
 
 
-class Campaign(BaseModel):
-    """What a campaign file says."""
+class CampaignSettings(BaseModel):
+    """What a campaign file says whatever its hosts."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(min_length=1, description="Name of the campaign")
-    host: HostSettings = Field(description="The pristine supercell")
-    configurations: ConfigurationSource = Field(description="Which defect configurations")
     model: ModelSettings | None = Field(
         default=None, description="The network that pre-relaxes; null relaxes from the unrelaxed start only"
     )
     engine: EngineSettings = Field(default_factory=ForceFieldEngine, description="What relaxes")
+    charges: tuple[StrictInt, ...] = Field(
+        default=NEUTRAL,
+        description="Charges of the cell in elementary charges, at each of which every configuration is relaxed; VASP only",
+    )
     baseline_fraction: float = Field(
         default=1.0,
         ge=0,
@@ -94,6 +97,37 @@ class Campaign(BaseModel):
         default_factory=Resources, description="What its jobs ask of a cluster; changes no result"
     )
 
+    @model_validator(mode="after")
+    def _can_be_charged(self) -> Self:
+        if not self.charges or len(set(self.charges)) < len(self.charges):
+            raise ValueError(f"charges are {list(self.charges)}; list each once, such as [-1, 0, 1]")
+        if self.charges == NEUTRAL:
+            return self
+        if self.engine.name != "vasp":
+            raise ValueError(
+                f"charges other than [0] need engine: {{name: vasp}}, for the {self.engine.name} engine knows no charge"
+            )
+        if getattr(self.engine, "dipole", False):
+            raise ValueError(
+                "the dipole correction is not defined for charged cells; leave out engine.dipole or charges"
+            )
+        return self
+
+
+class Campaign(CampaignSettings):
+    """A campaign on one host: a file that names one, or one host of a file that names several."""
+
+    host: HostSettings = Field(description="The pristine supercell")
+    configurations: ConfigurationSource = Field(description="Which defect configurations")
+    screening: str | None = Field(
+        default=None, description="Name of the campaign of several hosts that this is a part of; no file says it"
+    )
+
+    @property
+    def title(self) -> str:
+        """Name in the campaign file: of all its hosts together where there are several."""
+        return self.screening or self.name
+
     @property
     def content_hash(self) -> str:
         """Hash of the settings, changed by every edit but one of the resources."""
@@ -101,8 +135,10 @@ class Campaign(BaseModel):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings as JSON, without the resources."""
-        return self.model_dump(mode="json", exclude={"resources"})
+        """The settings as JSON, without the resources and what has not been said."""
+        unsaid = {"charges"} if self.charges == NEUTRAL else set()
+        unsaid |= {"screening"} if self.screening is None else set()
+        return self.model_dump(mode="json", exclude={"resources", *unsaid})
 
     def identity(self, host: Host) -> dict[str, Any]:
         """What makes a campaign this one: extending it leaves this alone, and nothing else may share its directory.

@@ -26,11 +26,14 @@ class PlannedRun:
         What to relax; the one without defects is the pristine supercell.
     prediction_key
         Key of the prediction to start from; None for the unrelaxed start.
+    charge
+        Of the cell, in elementary charges.
     """
 
     key: str
     configuration: DefectConfiguration
     prediction_key: str | None
+    charge: int = 0
 
 
 def baseline_of(campaign: Campaign, configurations: Iterable[DefectConfiguration]) -> list[str]:
@@ -82,18 +85,24 @@ def defect_runs(
     ----------
     baseline
         Ids of the configurations relaxed from both starts.
+
+    Yields
+    ------
+    PlannedRun
+        At every charge of the campaign; the network's one prediction, which is of the neutral cell, serves all of them.
     """
     physics_hash = campaign.engine.physics_hash
     for configuration in configurations:
         prediction = predictions[configuration.id] if predictions is not None else None
         usable = prediction is not None and prediction.passed
-        if configuration.id in baseline or not usable:
-            key = relaxation_key(configuration.id, 0, "unrelaxed", physics_hash)
-            yield PlannedRun(key, configuration, None)
-        if prediction is not None and usable:
-            hashes = physics_hash, prediction.checkpoint_hash, prediction.guard_hash
-            key = relaxation_key(configuration.id, 0, "prerelaxed", *hashes)
-            yield PlannedRun(key, configuration, prediction.key)
+        for charge in campaign.charges:
+            if configuration.id in baseline or not usable:
+                key = relaxation_key(configuration.id, charge, "unrelaxed", physics_hash)
+                yield PlannedRun(key, configuration, None, charge)
+            if prediction is not None and usable:
+                hashes = physics_hash, prediction.checkpoint_hash, prediction.guard_hash
+                key = relaxation_key(configuration.id, charge, "prerelaxed", *hashes)
+                yield PlannedRun(key, configuration, prediction.key, charge)
 
 
 def campaign_record(

@@ -6,13 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from definet_flows.errors import InputError
 from definet_flows.flows.campaign import Campaign
+from definet_flows.flows.hosts import Screening
+
+Settings = TypeVar("Settings", Campaign, Screening)
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -30,7 +33,7 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 def load_campaign(path: str | Path) -> Campaign:
-    """Read a campaign file.
+    """Read a campaign file with one host.
 
     Parameters
     ----------
@@ -40,15 +43,49 @@ def load_campaign(path: str | Path) -> Campaign:
     Raises
     ------
     InputError
+        One sentence that names the file, the field and what is allowed there; also if it has several hosts.
+    """
+    campaigns = load_campaigns(path)
+    if len(campaigns) > 1:
+        raise InputError(
+            f"{path} has several hosts ({_listed([one.name for one in campaigns])}), and one is needed here; write a file "
+            "with the host that is meant."
+        )
+    return campaigns[0]
+
+
+def load_campaigns(path: str | Path) -> list[Campaign]:
+    """Read a campaign file: one campaign, or one for each of its hosts.
+
+    Parameters
+    ----------
+    path
+        As for `load_campaign`.
+
+    Raises
+    ------
+    InputError
         One sentence that names the file, the field and what is allowed there.
     """
     file = Path(path)
     content = _read_mapping(file)
+    folder = file.resolve().parent
+    if "hosts" not in content:
+        return [_with_absolute_paths(_validated(Campaign, content, file), folder)]
+    if "host" in content:
+        raise InputError(f"{file}: 'host' and 'hosts' exclude each other; put the one host into the list.")
+    members = _validated(Screening, content, file).members()
+    return [_with_absolute_paths(one, folder) for one in members]
+
+
+def _validated(kind: type[Settings], content: dict[str, Any], file: Path) -> Settings:
+    known = {name: entry for name, entry in content.items() if name != "screening"}
     try:
-        campaign = Campaign.model_validate(content)
+        if len(known) < len(content):
+            raise InputError(f"{file}: {_unknown_key({'loc': ('screening',)}, kind)}")
+        return kind.model_validate(content)
     except ValidationError as error:
-        raise InputError(f"{file}: {_sentence(error.errors()[0])}") from error
-    return _with_absolute_paths(campaign, file.resolve().parent)
+        raise InputError(f"{file}: {_sentence(error.errors()[0], kind)}") from error
 
 
 def _read_mapping(file: Path) -> dict[str, Any]:
@@ -71,12 +108,12 @@ def _yaml_problem(error: yaml.YAMLError) -> str:
     return f"{problem or 'it cannot be read'}{where}"
 
 
-def _sentence(error: Mapping[str, Any]) -> str:
+def _sentence(error: Mapping[str, Any], root: type[BaseModel]) -> str:
     """What is wrong with one field and what to write instead."""
-    place = ".".join(_located(error["loc"])[0]) or "the campaign"
+    place = ".".join(_located(error["loc"], root)[0]) or "the campaign"
     kind, context = error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":
-        return _unknown_key(error)
+        return _unknown_key(error, root)
     if kind == "literal_error":
         return f"'{place}' is {error['input']!r}, which is not one of {context['expected']}."
     if kind == "union_tag_invalid":
@@ -88,28 +125,33 @@ def _sentence(error: Mapping[str, Any]) -> str:
     }
     if kind in endings:
         return f"'{place}' {endings[kind]}.".replace("' : ", "': ")
-    return f"'{place}' is {_shown(error['input'])}: {error['msg'][0].lower()}{error['msg'][1:]}."
+    problem = error["msg"].replace("tuple", "list").replace("Tuple", "List")
+    return f"'{place}' is {_shown(error['input'])}: {problem[0].lower()}{problem[1:]}."
 
 
-def _unknown_key(error: Mapping[str, Any]) -> str:
+def _unknown_key(error: Mapping[str, Any], root: type[BaseModel]) -> str:
     *parents, key = error["loc"]
-    names, model = _located(parents)
-    allowed = sorted(model.model_fields) if model else []
+    names, model = _located(parents, root)
+    allowed = sorted(set(model.model_fields) - {"screening"}) if model else []
     near = get_close_matches(str(key), allowed, n=1, cutoff=0.6)
     meant = f"did you mean '{near[0]}'? " if near else ""
     where = f"'{'.'.join(names)}' has" if names else "there is"
     return f"{where} no key '{key}'; {meant}the keys are {_listed(allowed)}."
 
 
-def _located(path: Sequence[Any]) -> tuple[list[str], type[BaseModel] | None]:
+def _located(path: Sequence[Any], root: type[BaseModel]) -> tuple[list[str], type[BaseModel] | None]:
     """A place in the campaign file and the model that describes it.
 
-    Where a field takes one of several models, pydantic's path also has the name of the one it took, which no file has.
+    Where a field takes one of several models, pydantic's path also has the name of the one it took, which no file has; where
+    it takes a list of one model, the place in the list.
     """
-    model: type[BaseModel] | None = Campaign
+    model: type[BaseModel] | None = root
     options: list[type[BaseModel]] = []
-    names = []
+    names: list[str] = []
     for name in map(str, path):
+        if name.isdigit() and options:
+            names[-1] += f"[{name}]"
+            continue
         taken = (
             [option for option in options if option.model_fields["name"].default == name] if len(options) > 1 else []
         )
@@ -127,7 +169,7 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
     if get_origin(annotation) in {Union, UnionType}:
         for option in get_args(annotation):
             yield from _models_in(option)
-    elif get_origin(annotation) is Annotated:
+    elif get_origin(annotation) in {Annotated, tuple}:
         yield from _models_in(get_args(annotation)[0])
     elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation

@@ -117,13 +117,15 @@ def _starts(
     """The relaxations of one configuration."""
     maker = _relax(plan)
     configuration = configuration_from(defects, host_from(host))
-    tail = f"{configuration.label} {configuration.id[:8]}"
     runs = []
-    if both or prediction is None:
-        runs.append(named(maker.make(list(defects), host), f"relax unrelaxed {tail}"))
-    if prediction is not None:
-        work = maker.make(list(defects), host, prediction, shares_unrelaxed=both)
-        runs.append(named(work, f"relax prerelaxed {tail}"))
+    for charge in plan.charges:
+        tail = f"{configuration.label} {configuration.id[:8]}{f' {charge:+d}' if charge else ''}"
+        if both or prediction is None:
+            work = maker.make(list(defects), host, charge=charge)
+            runs.append(named(work, f"relax unrelaxed {tail}"))
+        if prediction is not None:
+            work = maker.make(list(defects), host, prediction, shares_unrelaxed=both, charge=charge)
+            runs.append(named(work, f"relax prerelaxed {tail}"))
     return runs
 
 

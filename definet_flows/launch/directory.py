@@ -1,4 +1,4 @@
-"""A campaign directory holds one campaign, however often that is extended."""
+"""A campaign directory holds one campaign, on one host or several, however often that is extended."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from definet_flows.records.store import RecordStore
 def check_same_campaign(store: RecordStore, campaign: Campaign, host: Host) -> CampaignRecord | None:
     """What the store knows of this campaign; None in a new directory.
 
-    More recipes, another selection, model or baseline fraction extend a campaign; another name, host or engine physics
-    makes another one.
+    More recipes, another selection, model or baseline fraction extend a campaign, and another host one of several hosts;
+    another name, host or engine physics makes another one.
 
     Parameters
     ----------
@@ -32,17 +32,24 @@ def check_same_campaign(store: RecordStore, campaign: Campaign, host: Host) -> C
     InputError
         If the directory belongs to another campaign; the message lists what differs.
     """
-    known = store.campaigns()
-    if not known:
-        return None
-    earlier = known[0]
-    differences = list(differences_from(earlier, campaign, host))
-    if differences:
-        raise InputError(
-            f"{store.location} belongs to another campaign: {'; '.join(differences)}. Name a new directory, or change "
-            "the campaign file back."
-        )
+    earlier = None
+    for known in store.campaigns():
+        if known.name == campaign.name or not _is_beside(known, campaign):
+            differences = list(differences_from(known, campaign, host))
+        else:
+            differences = list(_other_physics(known, campaign))
+        if differences:
+            raise InputError(
+                f"{store.location} belongs to another campaign: {'; '.join(differences)}. Name a new directory, or change "
+                "the campaign file back."
+            )
+        earlier = known if known.name == campaign.name else earlier
     return earlier
+
+
+def _is_beside(known: CampaignRecord, campaign: Campaign) -> bool:
+    """Whether both are hosts of one campaign."""
+    return campaign.screening is not None and known.settings.get("screening") == campaign.screening
 
 
 def differences_from(earlier: CampaignRecord, campaign: Campaign, host: Host) -> Iterator[str]:
@@ -62,6 +69,10 @@ def differences_from(earlier: CampaignRecord, campaign: Campaign, host: Host) ->
     if host.fingerprint not in earlier.hosts:
         theirs = Host.from_dict(next(iter(earlier.hosts.values())))
         yield f"its host is {_named(theirs)}, not {_named(host)}"
+    yield from _other_physics(earlier, campaign)
+
+
+def _other_physics(earlier: CampaignRecord, campaign: Campaign) -> Iterator[str]:
     physics = campaign.engine.physics
     for name in sorted(earlier.physics.keys() | physics):
         before, now = earlier.physics.get(name), physics.get(name)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
+from definet_flows.defects import Host
 from definet_flows.errors import DefinetFlowsError, InputError
 from definet_flows.flows.campaign import Campaign
+from definet_flows.flows.hosts import naming
 from definet_flows.flows.plan import baseline_of
 from definet_flows.launch.cores import physical_cores
 from definet_flows.launch.directory import check_same_campaign
@@ -20,7 +23,7 @@ from definet_flows.launch.progress import OnProgress
 from definet_flows.launch.stages import Stages
 from definet_flows.launch.summary import CampaignSummary, fallback_count, relaxation_counts
 from definet_flows.records import RecordStore, build_savings, open_store
-from definet_flows.records.documents import ModelSummary, SavingsRecord
+from definet_flows.records.documents import CampaignRecord, ModelSummary, SavingsRecord
 
 WORKER_LOG = "workers.log"
 
@@ -39,17 +42,29 @@ def run_campaign(
     *,
     retry_failed: bool = False,
 ) -> CampaignSummary:
-    """Run what is missing of a campaign.
+    """Run what is missing of a campaign on one host; arguments, result and errors as for `run_campaigns`."""
+    return run_campaigns([campaign], directory, workers, on_progress, retry_failed=retry_failed)[0]
+
+
+def run_campaigns(
+    campaigns: Sequence[Campaign],
+    directory: str | Path,
+    workers: int | None = None,
+    on_progress: OnProgress | None = None,
+    *,
+    retry_failed: bool = False,
+) -> list[CampaignSummary]:
+    """Run what is missing of a campaign file's hosts, one host after the other.
 
     May be stopped at any moment, also by ``kill -9``: the same call goes on, and repeats at most the relaxations that
     were under way. The records do not depend on the number of workers.
 
     Parameters
     ----------
-    campaign
-        The campaign.
+    campaigns
+        Those of one campaign file. All of them can be run, or none is.
     directory
-        Where its results store is, made if absent.
+        Where their results store is, made if absent.
     workers
         Worker processes; by default one per physical core, each with the engine's number of threads.
     on_progress
@@ -59,13 +74,13 @@ def run_campaign(
 
     Returns
     -------
-    CampaignSummary
-        Counts over all that was planned, and the savings.
+    list of CampaignSummary
+        Counts over all that was planned, and the savings, of each.
 
     Raises
     ------
     InputError
-        If the campaign cannot be run, or the directory belongs to another one.
+        If a campaign cannot be run, or the directory belongs to another one.
     StoreError
         If the disk is full, or another process writes to the directory.
     CampaignInterruptedError
@@ -73,18 +88,40 @@ def run_campaign(
     """
     if workers is not None and workers < 1:
         raise InputError(f"{workers} workers cannot run anything; give 1 or more.")
-    began = time.monotonic()
-    host = campaign.host.host()
-    engine = campaign.engine.in_campaign(Path(directory).resolve(), host)
+    engine, here = campaigns[0].engine, Path(directory).resolve()
     count = workers or max(1, physical_cores() // engine.cores)
+    hosts = []
+    for one in campaigns:
+        with naming(one):
+            hosts.append(one.host.host())
+    engines = [engine.in_campaign(here, host) for host in hosts]
     with open_store(directory) as store, _interruptible(store, directory):
-        known = check_same_campaign(store, campaign, host)
-        log_file = (Path(directory) / WORKER_LOG).resolve()
-        with WorkerPool(count, engine.threads, log_file) as pool:
-            stages = Stages(campaign, engine, store, pool, on_progress, retry_failed=retry_failed)
-            stages.run(host, known)
-        savings = write_savings(store, stages.model)
-        return _summarized(stages, str(directory), savings, time.monotonic() - began)
+        known = [check_same_campaign(store, one, host) for one, host in zip(campaigns, hosts, strict=True)]
+        with WorkerPool(count, engine.threads, here / WORKER_LOG) as pool:
+            members = [
+                Stages(one, own, store, pool, _of_member(on_progress, one), retry_failed=retry_failed)
+                for one, own in zip(campaigns, engines, strict=True)
+            ]
+            for stages, host in zip(members, hosts, strict=True):
+                with naming(stages.campaign):
+                    stages.survey(host)
+            together = zip(members, hosts, known, strict=True)
+            return [_carried_out(stages, host, record, str(directory)) for stages, host, record in together]
+
+
+def _of_member(on_progress: OnProgress | None, campaign: Campaign) -> OnProgress | None:
+    if on_progress is None or campaign.screening is None:
+        return on_progress
+    member = campaign.name.removeprefix(f"{campaign.screening}/")
+    return lambda progress: on_progress(replace(progress, member=member))
+
+
+def _carried_out(stages: Stages, nominal: Host, known: CampaignRecord | None, directory: str) -> CampaignSummary:
+    began = time.monotonic()
+    stages.run(nominal, known)
+    planned = {configuration.id for configuration in stages.configurations}
+    savings = [one for one in write_savings(stages.store, stages.model) if one.configuration_id in planned]
+    return _summarized(stages, directory, savings, time.monotonic() - began)
 
 
 def write_savings(store: RecordStore, model: ModelSummary | None) -> list[SavingsRecord]:

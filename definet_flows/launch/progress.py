@@ -31,6 +31,8 @@ class Progress:
         Pieces per second in this run; None before the first.
     seconds_left
         Estimated, s; None before the first.
+    member
+        Which of several hosts; empty where there is one.
     """
 
     stage: Stage
@@ -40,6 +42,7 @@ class Progress:
     failed: int = 0
     rate: float | None = None
     seconds_left: float | None = None
+    member: str = ""
 
 
 OnProgress = Callable[[Progress], None]

@@ -1,4 +1,4 @@
-"""The stages of a campaign on one machine, each doing only what is not on record yet."""
+"""The stages of a campaign on one host and one machine, each doing only what is not on record yet."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ KILLED = "its worker process was killed twice, the second time with the machine 
 
 
 class Stages:
-    """What a campaign does, one stage after the other; `run` does all.
+    """What a campaign does, one stage after the other; `survey` and then `run` do all.
 
     Parameters
     ----------
@@ -73,26 +73,41 @@ class Stages:
         self.model: ModelSummary | None = None
         self.planned: list[PlannedRun] = []
         self.n_run = 0
+        self._listed: list[Defects] = []
+        self._device = "cpu"
         self._pool, self._report, self._retry_failed = pool, report, retry_failed
 
-    def run(self, nominal: Host, known: CampaignRecord | None) -> None:
-        """Carry the campaign out.
+    def survey(self, nominal: Host) -> None:
+        """List the configurations and load the network: what may be wrong with a campaign shows here, before anything is written.
 
         Parameters
         ----------
         nominal
             The pristine supercell as the campaign file describes it.
+
+        Raises
+        ------
+        InputError
+            If the campaign cannot be run.
+        """
+        self._listed = self.generate(nominal)
+        self._device = self.load_model()
+
+    def run(self, nominal: Host, known: CampaignRecord | None) -> None:
+        """Carry the campaign out, after `survey`.
+
+        Parameters
+        ----------
+        nominal
+            As for `survey`.
         known
             What the store has of this campaign; None in a new directory.
         """
-        # What may be wrong with a campaign shows here, before the directory becomes its own.
-        listed = self.generate(nominal)
-        device = self.load_model()
         host = Host.from_dict(known.hosts[nominal.fingerprint]) if known else self.relax_host(nominal)
-        self.configurations = [configuration_from(defects, host) for defects in listed]
+        self.configurations = [configuration_from(defects, host) for defects in self._listed]
         self.store.put_campaign(campaign_record(self.campaign, host, self.model, self.configurations))
         if self.campaign.model is not None and self.model is not None:
-            self.prerelax(host, self.campaign.model, self.model, device)
+            self.prerelax(host, self.campaign.model, self.model, self._device)
         self.relax(host)
 
     def relax_host(self, nominal: Host) -> Host:
@@ -197,7 +212,8 @@ class Stages:
         maker = RelaxMaker(engine=self.engine, campaign=self.campaign.name)
         content = host.to_dict()
         for run in runs:
-            yield Task(run, run_job, (maker, run.configuration.content, content, self._start_document(run)))
+            start = self._start_document(run)
+            yield Task(run, run_job, (maker, run.configuration.content, content, start, False, run.charge))
 
     def _start_document(self, run: PlannedRun) -> dict[str, Any] | None:
         prediction = self._prediction_of(run)
@@ -225,7 +241,8 @@ class Stages:
             logger.error("relaxing %s raised", run.configuration, exc_info=error)
             reason = f"the job raised {type(error).__name__}: {error}"
         prediction = self._prediction_of(run)
-        return record_of_loss(run.configuration, self.engine, self.campaign.name, reason, outcome.seconds, prediction)
+        about = (self.engine, self.campaign.name, reason, outcome.seconds)
+        return record_of_loss(run.configuration, *about, prediction, run.charge)
 
 
 def _refused(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -48,3 +48,19 @@ def relaxation_counts(relaxations: Iterable[RelaxationRecord]) -> dict[str, Any]
 def fallback_count(predictions: Mapping[str, PredictionRecord] | None) -> int:
     """Number of refused predictions."""
     return sum(not prediction.passed for prediction in (predictions or {}).values())
+
+
+def total_of(name: str, members: Sequence[CampaignSummary]) -> CampaignSummary:
+    """The sum over a campaign's hosts.
+
+    Parameters
+    ----------
+    name
+        Of all of them together.
+    members
+        At least one.
+    """
+    counted = [field for field, value in members[0] if isinstance(value, int | float)]
+    sums = {field: sum(getattr(one, field) for one in members) for field in counted}
+    savings = [saving for one in members for saving in one.savings]
+    return CampaignSummary(name=name, directory=members[0].directory, savings=savings, **sums)

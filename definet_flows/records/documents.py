@@ -74,6 +74,15 @@ class ConfigurationSummary(StoredDocument):
 
 class EngineSummary(BaseModel):
     """The engine that relaxed, with all that decides its result."""
+    charge_outside_training: bool = Field(
+        default=False,
+        description="The cell is charged and the networks are trained on neutral ones: kept out of what pre-relaxation saves",
+    )
+    charge_correction: Literal["layer", "bulk"] | None = Field(
+        default=None,
+        description="Which finite-size correction the energy of this charged cell lacks: no formation energy can be made of it "
+        "without one (a charged layer's energy even grows with its vacuum); None for a neutral cell",
+    )
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

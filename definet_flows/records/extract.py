@@ -76,7 +76,7 @@ def record_from_relaxation(
     return RelaxationRecord(
         key=planned_key(configuration, engine, prediction, charge),
         **configuration_summary(configuration, campaign),
-        charge=charge,
+        **_charged(configuration, charge),
         kind="defect" if configuration.defects else "pristine",
         state=state,
         reason=reason,
@@ -93,6 +93,7 @@ def record_of_loss(
     reason: str,
     wall_seconds: float,
     prediction: PredictionRecord | None = None,
+    charge: int = 0,
 ) -> RelaxationRecord:
     """The failed record of a run that was lost before it could report anything; arguments as for `record_from_relaxation`.
 
@@ -114,7 +115,7 @@ def record_of_loss(
         core_hours=wall_seconds * cores / 3600,
         engine_version="",
     )
-    record = record_from_relaxation(configuration, nothing, engine, campaign, prediction)
+    record = record_from_relaxation(configuration, nothing, engine, campaign, prediction, charge)
     unknown = record.engine.model_copy(update={"version": None})
     return record.model_copy(update={"engine": unknown})
 
@@ -197,6 +198,16 @@ def configuration_summary(configuration: DefectConfiguration, campaign: str) -> 
 
 
 def _state_of(relaxation: Relaxation) -> tuple[State, str | None]:
+def _charged(configuration: DefectConfiguration, charge: int) -> dict[str, Any]:
+    """The charge of a cell, and what it means for its record."""
+    lacking = "layer" if configuration.host.dimensionality == 2 else "bulk"
+    return {
+        "charge": charge,
+        "charge_outside_training": charge != 0,
+        "charge_correction": lacking if charge else None,
+    }
+
+
     if relaxation.error is not None:
         return "failed", relaxation.error
     if relaxation.converged:

@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import time
-from types import SimpleNamespace
 
 import pytest
 
@@ -139,5 +138,5 @@ def test_without_a_terminal_progress_is_a_few_lines(capsys):
 
 
 def test_a_stage_of_nothing_is_no_division_by_zero(capsys):
-    _Lines()(SimpleNamespace(stage="relax", done=0, total=0, rate=None, seconds_left=None, failed=0))
+    _Lines()(Progress("relax", 0, 0))
     assert capsys.readouterr().err == "relaxing: 0/0\n"
