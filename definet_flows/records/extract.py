@@ -197,7 +197,6 @@ def configuration_summary(configuration: DefectConfiguration, campaign: str) -> 
     return {name: fields[name] for name in ConfigurationSummary.model_fields if name in fields}
 
 
-def _state_of(relaxation: Relaxation) -> tuple[State, str | None]:
 def _charged(configuration: DefectConfiguration, charge: int) -> dict[str, Any]:
     """The charge of a cell, and what it means for its record."""
     lacking = "layer" if configuration.host.dimensionality == 2 else "bulk"
@@ -208,6 +207,7 @@ def _charged(configuration: DefectConfiguration, charge: int) -> dict[str, Any]:
     }
 
 
+def _state_of(relaxation: Relaxation) -> tuple[State, str | None]:
     if relaxation.error is not None:
         return "failed", relaxation.error
     if relaxation.converged:
