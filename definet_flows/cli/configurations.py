@@ -62,7 +62,7 @@ def enumerate_placements(
         list[str] | None, typer.Option("--recipe", help="Defects to place, such as V_Mo+V_S; may be given again.")
     ] = None,
     preset: Annotated[
-        str | None, typer.Option("--preset", help="low-density: the 17 defect types of the database.")
+        str | None, typer.Option("--preset", help="low-density: the defect types of the database.")
     ] = None,
     supercell: Supercell = None,
     supercell_matrix: SupercellMatrix = None,

@@ -122,17 +122,14 @@ HOST_PRESETS: dict[str, HostPreset] = {
 HOST_ALIASES = {"h-BN": "hBN", "BN": "hBN", "black phosphorus": "BP", "P": "BP"}
 
 # M and X are the host's metal and chalcogen, A and B what substitutes them.
+_OF_METALS = ("V_M", "A_M")
 _LOW_DENSITY_TYPES = (
     "V_X",
     "V_X+V_X",
     "B_X",
     "B_X+B_X",
     "V_X+B_X",
-    *(
-        f"{metal}{rest}"
-        for metal in ("V_M", "A_M")
-        for rest in ("", "+V_X", "+V_X+V_X", "+B_X", "+B_X+B_X", "+V_X+B_X")
-    ),
+    *(f"{metal}{rest}" for metal in _OF_METALS for rest in ("", "+V_X", "+V_X+V_X", "+B_X", "+B_X+B_X", "+V_X+B_X")),
 )
 
 
@@ -180,21 +177,22 @@ def host_preset(name: str) -> tuple[str, HostPreset]:
 
 
 def low_density_recipes(name: str) -> list[str]:
-    """The 17 defect types of the low-density section (MoS2 and WSe2).
+    """The 17 defect types of the low-density section; for a host of one species, the five without a metal.
+
+    The database has the section for MoS2 and WSe2. The other hosts get the same types of their own species, the first of
+    which stands for the metal.
 
     Raises
     ------
     InputError
-        For any other host.
+        If there is no such preset.
     """
-    canonical, preset = host_preset(name)
-    if canonical not in {"MoS2", "WSe2"}:
-        raise InputError(
-            f"The low-density section covers MoS2 and WSe2, not {name}; name recipes instead, for example V_N+C_B."
-        )
-    (metal, (metal_dopant,)), (chalcogen, (chalcogen_dopant,)) = preset.dopants.items()
-    names = str.maketrans({"M": metal, "A": metal_dopant, "X": chalcogen, "B": chalcogen_dopant})
-    return [recipe.translate(names) for recipe in _LOW_DENSITY_TYPES]
+    *metals, (chalcogen, (chalcogen_dopant,)) = host_preset(name)[1].dopants.items()
+    letters = {"X": chalcogen, "B": chalcogen_dopant}
+    for metal, (metal_dopant,) in metals:
+        letters |= {"M": metal, "A": metal_dopant}
+    names = str.maketrans(letters)
+    return [recipe.translate(names) for recipe in _LOW_DENSITY_TYPES if metals or not recipe.startswith(_OF_METALS)]
 
 
 def high_density(name: str) -> HighDensitySection:

@@ -53,7 +53,7 @@ class ConfigurationSource(BaseModel):
         default=(), description="Defects to place in all symmetry-distinct ways, such as V_Mo+V_S"
     )
     preset: Literal["low-density", "high-density"] | None = Field(
-        default=None, description="The 17 recipes of the low-density section, or its high-density random placements"
+        default=None, description="The defect types of the low-density section, or its high-density random placements"
     )
     random: RandomSampling | None = Field(default=None, description="Random placements")
     files: tuple[str, ...] = Field(

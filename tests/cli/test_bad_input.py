@@ -93,7 +93,6 @@ def test_a_host_without_a_supercell(refusal, tmp_path):
         (("sample", "--host", "MoS2", "--vacuum", 15), "--preset high-density"),
         (("sample", "--host", "MoS2", "--substitute", "Mo:W", "--concentration", 0.05), "Mo=W,Vac"),
         (("sample", "--host", "MoS2", "--preset", "high-density", "--concentration", 0.9), "concentration"),
-        (("enumerate", "--host", "GaSe", "--preset", "low-density"), "low-density"),
     ],
     ids=lambda value: None if isinstance(value, str) else " ".join(map(str, value))[-40:],
 )

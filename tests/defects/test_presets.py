@@ -65,8 +65,9 @@ def test_names_and_aliases():
     assert available_hosts() == list(PUBLISHED)
     for alias, name in {"h-BN": "hBN", "BN": "hBN", "P": "BP", "black phosphorus": "BP"}.items():
         assert Host.from_preset(alias, (2, 2, 1)) == Host.from_preset(name, (2, 2, 1))
-        with pytest.raises(InputError, match=f"covers MoS2 and WSe2, not {alias}"):
-            low_density_recipes(alias)
+        assert low_density_recipes(alias) == low_density_recipes(name)
+    with pytest.raises(InputError, match="no host preset 'MoTe2'"):
+        low_density_recipes("MoTe2")
 
 
 @pytest.mark.parametrize(("name", "letters"), [("MoS2", "Mo W S Se"), ("WSe2", "W Mo Se S")])
@@ -79,6 +80,13 @@ def test_the_17_low_density_types(name, letters):
     ]
     assert low_density_recipes(name) == expected
     assert len(set(expected)) == 17
+
+
+def test_other_hosts_get_the_same_types_of_their_own_species():
+    assert low_density_recipes("BP") == ["V_P", "V_P+V_P", "N_P", "N_P+N_P", "V_P+N_P"]
+    assert low_density_recipes("hBN")[5:8] == ["V_B", "V_B+V_N", "V_B+V_N+V_N"]
+    assert low_density_recipes("GaSe")[-1] == "In_Ga+V_Se+S_Se"
+    assert {len(low_density_recipes(name)) for name in PUBLISHED if name != "BP"} == {17}
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
