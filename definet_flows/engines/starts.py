@@ -90,3 +90,30 @@ def with_reference(host: Host, moved: FloatArray, engine: str, physics_hash: str
         max_force_after=outcome.max_force_history[-1],
     )
     return host.with_reference(reference)
+
+
+def with_supercell_reference(host: Host, outcome: Relaxation, engine: str, physics_hash: str) -> Host:
+    """The host with the positions of its relaxed supercell as its reference, averaged over its unit cells.
+
+    For engines whose k-points are those of the supercell, which a unit cell would not have.
+
+    Parameters
+    ----------
+    host
+        The pristine supercell, as it was before.
+    outcome
+        Its relaxation.
+    engine
+        Name on record.
+    physics_hash
+        Of the engine.
+
+    Raises
+    ------
+    DefinetFlowsError
+        If it did not converge.
+    """
+    displacements = pristine_positions(host, outcome, engine.upper()) - host.positions
+    moved = displacements.reshape(len(host.unit_cell), host.n_cells, 3).mean(axis=1)
+    unit = host.with_supercell((1, 1, 1))
+    return with_reference(host, moved + unit.positions - unit.nominal_positions, engine, physics_hash, outcome)

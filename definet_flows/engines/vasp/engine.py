@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from definet_flows.defects import DefectConfiguration, Host
 from definet_flows.engines.relaxation import FloatArray, Relaxation
-from definet_flows.engines.starts import pristine_positions, start_of, with_reference
+from definet_flows.engines.starts import start_of, with_supercell_reference
 from definet_flows.engines.vasp.inputs.kpoints import kpoint_warning
 from definet_flows.engines.vasp.settings import VaspSettings
 from definet_flows.errors import InputError
@@ -54,13 +54,7 @@ class VaspEngine(VaspSettings):
         """
         if not self.relax_host or (host.reference and host.reference.physics_hash == self.physics_hash):
             return host
-        outcome = self.relax_pristine(host)
-        displacements = pristine_positions(host, outcome, "VASP") - host.positions
-        moved = displacements.reshape(len(host.unit_cell), host.n_cells, 3).mean(axis=1)
-        unit = host.with_supercell((1, 1, 1))
-        return with_reference(
-            host, moved + unit.positions - unit.nominal_positions, self.name, self.physics_hash, outcome
-        )
+        return with_supercell_reference(host, self.relax_pristine(host), self.name, self.physics_hash)
 
     def relax_pristine(self, host: Host) -> Relaxation:
         """Relax the pristine supercell, the energy reference; errors as for `relax`."""

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-
 from definet_flows.defects import DefectConfiguration
-from definet_flows.defects.host import content_hash
+from definet_flows.engines.folders import run_name
 from definet_flows.engines.moments import Scheme
 from definet_flows.engines.relaxation import FloatArray
 from definet_flows.engines.vasp.inputs.sets import RunInputs, poscar_order, relaxation_inputs, single_point_inputs
@@ -46,17 +44,7 @@ class VaspJob:
     @cached_property
     def folder(self) -> RunFolder:
         """Its directory, the same for the same content, so that a killed run is found again."""
-        configuration = self.configuration
-        content = [configuration.id, self.settings.physics_hash, (np.round(self.start, 6) + 0.0).tolist()]
-        name = "-".join(
-            [
-                configuration.label if configuration.defects else "pristine",
-                configuration.id[:8],
-                *([f"q{self.charge:+d}"] if self.charge else []),
-                self.origin,
-                content_hash([*content, self.charge] if self.charge else content, 8),
-            ]
-        )
+        name = run_name(self.configuration, self.start, self.origin, self.settings.physics_hash, self.charge)
         return RunFolder(((self.settings.directory or Path("vasp")) / name).resolve())
 
     @property
