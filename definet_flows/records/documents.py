@@ -70,10 +70,6 @@ class ConfigurationSummary(StoredDocument):
     concentration: float = Field(description="Changed sites per site of the supercell")
     multiplicity: int = Field(description="Number of equivalent placements in the supercell, this one included")
     charge: int = Field(default=0, description="Total charge of the cell in elementary charges")
-
-
-class EngineSummary(BaseModel):
-    """The engine that relaxed, with all that decides its result."""
     charge_outside_training: bool = Field(
         default=False,
         description="The cell is charged and the networks are trained on neutral ones: kept out of what pre-relaxation saves",
@@ -83,6 +79,10 @@ class EngineSummary(BaseModel):
         description="Which finite-size correction the energy of this charged cell lacks: no formation energy can be made of it "
         "without one (a charged layer's energy even grows with its vacuum); None for a neutral cell",
     )
+
+
+class EngineSummary(BaseModel):
+    """The engine that relaxed, with all that decides its result."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
