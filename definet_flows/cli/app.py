@@ -10,6 +10,7 @@ import typer
 import definet_flows
 from definet_flows.cli import (
     adoption,
+    building,
     campaigns,
     cluster,
     configurations,
@@ -41,6 +42,7 @@ for room in (
     campaigns,
     cluster,
     records,
+    building,
     adoption,
     reports,
     labels,
