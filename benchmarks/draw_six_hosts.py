@@ -1,7 +1,7 @@
 """Draw the held-out configurations of the six hosts, before any label of theirs exists.
 
-Writes workflows/six-hosts/held-out/: low density in the database's supercell (stratified by type, each cluster new and drawn once;
-25 each for MoS2 and WSe2), high density at all five concentrations, and five defects of MoS2 at 8×8, 12×12 and 16×16. All are
+Writes workflows/six-hosts/held-out/: low density in the database's supercell (stratified by type, each cluster drawn once; 25
+each for MoS2 and WSe2), high density at all five concentrations, and five defects of MoS2 at 8×8, 12×12 and 16×16. All are
 committed; running this again gives the same files. Run with
 
     python benchmarks/draw_six_hosts.py
