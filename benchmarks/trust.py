@@ -31,7 +31,7 @@ FIGURES: dict[str, Callable[[SavingsRecord], float | None]] = {
     "exposure (0 seen, 1 not)": lambda one: UNSEEN[one.exposure],
     "committee_spread": lambda one: one.committee_spread,
     "n_defects": lambda one: one.n_defects,
-    "guess: unrelaxed.ionic_steps": lambda one: one.unrelaxed.ionic_steps,
+    "unrelaxed.ionic_steps, known only afterwards": lambda one: one.unrelaxed.ionic_steps,
 }
 
 
@@ -46,7 +46,7 @@ def held_out(directories: Sequence[str], checkpoint: Checkpoint) -> list[Savings
         one.model_copy(
             update={
                 "displacement_quantile": displacement_quantile(one.max_displacement, shares),
-                "trust": trust(one.guard_passed, one.exposure, one.max_displacement, shares),
+                "trust": trust(one.guard_passed, one.max_displacement, shares),
             }
         )
         for one in not_trained_on(found)

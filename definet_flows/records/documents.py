@@ -69,6 +69,10 @@ class ConfigurationSummary(StoredDocument):
     n_defects: int = Field(description="Number of changed sites")
     concentration: float = Field(description="Changed sites per site of the supercell")
     multiplicity: int = Field(description="Number of equivalent placements in the supercell, this one included")
+    defect_distance: float | None = Field(
+        default=None,
+        description="Smallest distance between two changed sites of the nominal host, nearest image, Å; None for one defect",
+    )
     charge: int = Field(default=0, description="Total charge of the cell in elementary charges")
     charge_outside_training: bool = Field(
         default=False,
@@ -224,7 +228,8 @@ class SavingsRecord(ConfigurationSummary):
     )
     trust: float | None = Field(
         default=None,
-        description="Between 0 and 1, higher for predictions nearer to what training saw; None where that is not known",
+        description="exp(-d/d99) of the largest predicted displacement d, with d99 what 99 % of the training labels' atoms stayed "
+        "below; 0 where the guard refused, None where the checkpoint did not tell",
     )
     unrelaxed: RunFigures = Field(description="The run from the unrelaxed start (the baseline)")
     prerelaxed: RunFigures = Field(description="The run from the prediction; the baseline itself after a fallback")

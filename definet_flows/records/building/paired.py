@@ -119,7 +119,7 @@ def _trusted(documents: PairDocuments) -> dict[str, Any]:
     own = _atoms(prediction)
     return {
         "displacement_quantile": displacement_quantile(largest, quantiles),
-        "trust": trust(prediction.passed, prediction.exposure, largest, quantiles),
+        "trust": trust(prediction.passed, largest, quantiles),
         "committee_size": 1 + len(members),
         "committee_spread": None if own is None else committee_spread(own, members),
     }

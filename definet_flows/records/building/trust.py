@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from definet_flows.records.documents import Exposure
 from definet_flows.records.minimum import FloatArray
 
 Quantiles = Sequence[tuple[float, float]]
@@ -14,10 +13,6 @@ Quantiles = Sequence[tuple[float, float]]
 
 USUAL_SHARE = 0.99
 """Trust falls with the largest displacement in units of what this share of the trained atoms stayed below."""
-
-TRUST_BY_EXPOSURE: dict[Exposure, float] = {"same_size": 1.0, "other_size": 1.0}
-UNSEEN = 0.5
-"""Factor for a cluster that training did not see, or that cannot be told."""
 
 
 def displacement_quantile(displacement: float | None, quantiles: Quantiles) -> float | None:
@@ -41,18 +36,15 @@ def displacement_quantile(displacement: float | None, quantiles: Quantiles) -> f
     return float(np.interp(displacement, lengths, shares))
 
 
-def trust(passed: bool, exposure: Exposure, displacement: float | None, quantiles: Quantiles) -> float | None:
-    """One number between 0 and 1 for a prediction: w·exp(-d/d₉₉).
+def trust(passed: bool, displacement: float | None, quantiles: Quantiles) -> float | None:
+    """One number between 0 and 1 for a prediction: exp(-d/d₉₉).
 
-    d is the largest predicted displacement, d₉₉ what 99 % of the atoms of the training labels stayed below, and w one half
-    where training has not seen the defect cluster at any size.
+    d is the largest predicted displacement, and d₉₉ what 99 % of the atoms of the training labels stayed below.
 
     Parameters
     ----------
     passed
         Whether the guard lets a relaxation start from it; 0 where it does not.
-    exposure
-        What training saw of the cluster.
     displacement, quantiles
         As for `displacement_quantile`.
     """
@@ -61,8 +53,7 @@ def trust(passed: bool, exposure: Exposure, displacement: float | None, quantile
     if displacement is None or not quantiles:
         return None
     shares, lengths = _curve(quantiles)
-    usual = float(np.interp(USUAL_SHARE, shares, lengths))
-    return float(TRUST_BY_EXPOSURE.get(exposure, UNSEEN) * np.exp(-displacement / usual))
+    return float(np.exp(-displacement / np.interp(USUAL_SHARE, shares, lengths)))
 
 
 def committee_spread(positions: FloatArray, others: Iterable[FloatArray]) -> float | None:
