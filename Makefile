@@ -30,7 +30,7 @@ $(VENV)/.run: $(VENV)/.base pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	$(PIP) --editable '.[forcefield,train,report,defects,vasp,fireworks,dev]'
+	$(PIP) --editable '.[forcefield,train,report,query,defects,vasp,fireworks,dev]'
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.run

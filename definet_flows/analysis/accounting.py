@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from definet_flows.analysis.savings import TRAINED_ON, Outcome, counted_pairs, not_trained_on
+from definet_flows.analysis.savings import TRAINED_ON, Outcome, counted_pairs, neutral, not_trained_on
 from definet_flows.analysis.table import CONFIDENCE, RESAMPLES
 from definet_flows.records.documents import CampaignRecord, PredictionRecord, RelaxationRecord, SavingsRecord
 from definet_flows.records.savings import prediction_charge
@@ -106,6 +106,8 @@ class CampaignAccount:
         Pairs that count, whose prediction did not tell its time.
     trained_on
         Configurations of the campaign that the checkpoint was trained on: they are in neither saving.
+    charged
+        Pairs of charged cells: they are in neither saving.
     measuring
         Core-hours of unrelaxed runs that only measured the saving: the prerelaxed ones beside them would have been enough.
     """
@@ -118,7 +120,21 @@ class CampaignAccount:
     losses_untold: int
     uncharged: int
     trained_on: int
+    charged: int
     measuring: float
+
+    @property
+    def remarks(self) -> dict[str, float]:
+        """What a reader of the savings must know besides, without what does not apply."""
+        numbers = {
+            "runs from the unrelaxed start that only measured this, in core-hours": self.measuring,
+            "pairs left out, because a run did not tell its core-hours": self.untold,
+            "pairs whose prerelaxed run was lost without telling its core-hours, counted as none": self.losses_untold,
+            "pairs whose prediction is not charged, because its time is not known": self.uncharged,
+            "configurations in neither number, because the checkpoint was trained on them": self.trained_on,
+            "pairs in neither number, because their cells are charged and the checkpoint knows neutral ones": self.charged,
+        }
+        return {remark: number for remark, number in numbers.items() if number}
 
 
 def campaign_account(
@@ -143,7 +159,8 @@ def campaign_account(
     seed
         Of the resampling behind the confidence intervals.
     """
-    usable = not_trained_on(savings)
+    listed = list(savings)
+    usable = not_trained_on(listed)
     pairs = counted_pairs(usable)
     saved = np.array(
         [
@@ -165,6 +182,7 @@ def campaign_account(
         losses_untold=sum(pair.loss_untold for pair in pairs),
         uncharged=sum(not pair.prediction_charged for pair in pairs),
         trained_on=trained_on,
+        charged=len(listed) - len(neutral(listed)),
         measuring=sum(
             pair.unrelaxed_core_hours or 0.0
             for pair in pairs

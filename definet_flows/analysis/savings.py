@@ -8,7 +8,9 @@ The rules, the same for tables and figures:
   unrelaxed run is needed as well, so both are charged to it;
 - where the unrelaxed run was lost there is nothing to save against: the pair stays in the count with a saving of zero;
 - a configuration that the checkpoint was trained on, in this very supercell, is no evidence of what it saves elsewhere: such
-  pairs have a row of their own, and count in no sum over rows and no figure.
+  pairs have a row of their own, and count in no sum over rows and no figure;
+- nor is a charged cell evidence of what is saved on neutral ones, which networks are trained on: charged pairs have a table of
+  their own, a row for each charge, and count nowhere else.
 """
 
 from __future__ import annotations
@@ -80,8 +82,13 @@ class CountedPair:
 
 
 def not_trained_on(records: Iterable[SavingsRecord]) -> list[SavingsRecord]:
-    """Savings that say something of new configurations: all but those of configurations trained on at the same size."""
-    return [record for record in records if record.exposure != TRAINED_ON]
+    """Savings that say something of new configurations: neutral ones, but for those trained on at the same size."""
+    return [record for record in neutral(records) if record.exposure != TRAINED_ON]
+
+
+def neutral(records: Iterable[SavingsRecord]) -> list[SavingsRecord]:
+    """Savings of the cells that networks are trained on: all but the charged ones."""
+    return [record for record in records if not record.charge]
 
 
 def counted_pairs(records: Iterable[SavingsRecord], threshold: Threshold = Threshold.ENGINE) -> list[CountedPair]:

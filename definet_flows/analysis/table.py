@@ -9,7 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from definet_flows.analysis.savings import TRAINED_ON, CountedPair, Outcome, Threshold, counted_pairs, not_trained_on
+from definet_flows.analysis.savings import (
+    TRAINED_ON,
+    CountedPair,
+    Outcome,
+    Threshold,
+    counted_pairs,
+    neutral,
+    not_trained_on,
+)
 from definet_flows.records.documents import SavingsRecord
 
 EXPOSURES = {
@@ -83,11 +91,23 @@ class SavingsRow:
         """Share of all pairs, losers included."""
         return self.same_minimum / self.pairs
 
+    @property
+    def losers(self) -> dict[str, int]:
+        """How many lost in which way, without the ways in which none did; all of them count in every mean."""
+        counts = {
+            "in another minimum": self.other_minimum,
+            "refused by the guard": self.fallback,
+            "lost the prerelaxed run to an error": self.failed,
+            "lost the prerelaxed run at the step limit": self.unconverged,
+            "lost the unrelaxed run": self.baseline_lost,
+        }
+        return {fate: number for fate, number in counts.items() if number}
+
 
 def savings_table(
     records: Iterable[SavingsRecord], thresholds: dict[Threshold, float], seed: int = 0
 ) -> list[SavingsRow]:
-    """Summarise savings, losers in the denominator.
+    """Summarise the savings of neutral cells, losers in the denominator.
 
     Parameters
     ----------
@@ -104,7 +124,7 @@ def savings_table(
         In the order of EXPOSURES, then ``all`` where there are several; exposures without pairs are left out. ``all`` leaves out
         the pairs that the checkpoint was trained on at the same size, and says how many they are.
     """
-    listed = list(records)
+    listed = neutral(records)
     parts = {EXPOSURES[name]: [record for record in listed if record.exposure == name] for name in EXPOSURES}
     parts = {clusters: part for clusters, part in parts.items() if part}
     excluded = len(parts.get(EXPOSURES[TRAINED_ON], []))
@@ -115,6 +135,32 @@ def savings_table(
         for clusters, part in parts.items()
         for threshold, force in thresholds.items()
     ]
+
+
+def charged_table(
+    records: Iterable[SavingsRecord], thresholds: dict[Threshold, float], seed: int = 0
+) -> list[SavingsRow]:
+    """Summarise the savings of charged cells, which the networks were not trained on: a row for each charge.
+
+    Parameters
+    ----------
+    records, thresholds, seed
+        As for `savings_table`, which leaves these pairs out.
+    """
+    of_charge: dict[int, list[SavingsRecord]] = {}
+    for record in records:
+        if record.charge:
+            of_charge.setdefault(record.charge, []).append(record)
+    return [
+        _row(f"charge {charge:+d}", force, counted_pairs(of_charge[charge], threshold), seed, 0)
+        for charge in sorted(of_charge)
+        for threshold, force in thresholds.items()
+    ]
+
+
+def all_trained_on(rows: Iterable[SavingsRow]) -> bool:
+    """Whether the checkpoint was trained on every pair of a table, so that they are no evidence for other configurations."""
+    return {row.clusters for row in rows} == {EXPOSURES[TRAINED_ON]}
 
 
 def _row(clusters: str, threshold: float, pairs: Sequence[CountedPair], seed: int, excluded: int) -> SavingsRow:

@@ -24,6 +24,7 @@ EXTRAS = {
     "gpaw": "gpaw",
     "lightning": "train",
     "matplotlib": "report",
+    "plotly": "report",
     "mp_api": "mp",
     "pymatgen.analysis.defects": "defects",
 }

@@ -124,7 +124,7 @@ def test_the_report_counts_the_losers_and_draws_them(invoke, directory):
     assert "1 refused by the guard" in reply.stdout
     assert "1 lost the prerelaxed run at the step limit" in reply.stdout
     figure = directory / "ionic_steps.png"
-    assert reply.stdout.rstrip().endswith(f"Figure: {figure}")
+    assert f"Figure: {figure}\nPage: {directory / 'report.html'}" in reply.stdout
     with Image.open(figure) as image:
         assert image.size[0] >= 2000
 

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 PROBE = """
 import json, definet_flows
+from pathlib import Path
 from definet_flows.settings import models_directory, settings, workflows_directory
 from definet_flows.definet.checkpoint import load_checkpoint
 print(json.dumps({
@@ -23,6 +24,7 @@ print(json.dumps({
     "models": str(models_directory()),
     "templates": sorted(path.name for path in (workflows_directory() / "fireworks").iterdir()),
     "campaigns": sorted(path.stem for path in workflows_directory().glob("*.yaml")),
+    "page": sorted(path.suffix for path in (Path(definet_flows.__file__).parent / "analysis/report/assets").iterdir()),
 }))
 """
 
@@ -50,6 +52,7 @@ def test_the_wheel_carries_its_checkpoint_and_campaigns(installed):
     assert Path(found["package"]).is_relative_to(site), "the checkout was imported instead of the wheel"
     assert Path(found["models"]).is_relative_to(site)
     assert found["checkpoint"] == "definet-mos2-chgnet"
+    assert {".css", ".html", ".js"} == set(found["page"])
     assert {"my_launchpad.yaml", "qadapter-slurm.yaml", "pbs-script.txt", "submit.sh"} <= set(found["templates"])
     assert {"demo", "low-density-mos2", "low-density-wse2", "high-density-hbn"} <= set(found["campaigns"])
 
