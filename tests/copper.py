@@ -65,6 +65,8 @@ def write_campaign(folder, name="copper", host_lines="file: Cu.cif\nsupercell: [
         "engine": f"{{potential: {EMT}, force_threshold: 0.02}}",
         "baseline_fraction": "1.0",
     } | changes
+    if "hosts" in entries:
+        del entries["host"]
     path = folder / f"{name}.yaml"
     path.write_text(f"name: {name}\n" + "".join(f"{key}: {text}\n" for key, text in entries.items()))
     return path
@@ -110,5 +112,6 @@ def prediction(configuration, passed=True, model=MODEL, reference_hash="", expos
     )
 
 
-def record(configuration, prediction=None, engine=ENGINE, campaign="copper", **outcome):
-    return record_from_relaxation(configuration, relaxation(configuration, **outcome), engine, campaign, prediction)
+def record(configuration, prediction=None, engine=ENGINE, campaign="copper", charge=0, **outcome):
+    report = relaxation(configuration, **outcome)
+    return record_from_relaxation(configuration, report, engine, campaign, prediction, charge)

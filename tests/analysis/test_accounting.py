@@ -138,3 +138,11 @@ def test_a_gpu_is_charged_as_its_share_of_a_node(copper):
     assert prediction_charge(prediction.model_copy(update={"seconds": None})) is None
     cost = account([], predictions=[prediction, prediction.model_copy(update={"seconds": None})]).predictions
     assert (cost.predictions, cost.untold, cost.wall_seconds) == (2, 1, 7.2)
+
+
+def test_charged_pairs_are_counted_and_in_no_saving():
+    charged = pair(9, run(20, 10, core_hours=5.0), run(60, 30, core_hours=15.0), charge=1, charge_outside_training=True)
+    with_it, without = account([*pairs_saving(3.0, 2.0), charged], 10), account(pairs_saving(3.0, 2.0), 10)
+    assert (with_it.charged, without.charged) == (1, 0)
+    assert (with_it.measured, with_it.extrapolated) == (without.measured, without.extrapolated)
+    assert with_it.measuring == without.measuring

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from definet_flows.analysis.savings import Threshold
-from definet_flows.analysis.table import savings_table
+from definet_flows.analysis.table import charged_table, savings_table
 from tests.analysis.savings_records import pair, run
 
 BOTH = {Threshold.COARSE: 0.05, Threshold.ENGINE: 0.01}
@@ -97,3 +97,20 @@ def test_a_single_pair_has_no_interval():
     (row,) = savings_table([pair(1, run(20, 10), run(5, 2))], FINE)
     assert row.totals_interval is None
     assert row.medians_interval is None
+
+
+def test_charged_cells_have_a_table_of_their_own_and_count_nowhere_else():
+    neutral = [pair(i, run(20, 10), run(5, 2)) for i in range(3)]
+    charged = [
+        pair(10 + i, run(30, 12), run(30, 12), charge=q, charge_outside_training=True)
+        for i, q in enumerate((-1, 1, -1))
+    ]
+    (row,) = savings_table([*neutral, *charged], FINE)
+    assert (row.clusters, row.pairs, row.total_unrelaxed) == ("new", 3, 60)
+    assert savings_table(charged, FINE) == []
+    rows = charged_table([*neutral, *charged], FINE)
+    assert [(one.clusters, one.pairs, one.total_unrelaxed) for one in rows] == [
+        ("charge -1", 2, 60),
+        ("charge +1", 1, 30),
+    ]
+    assert charged_table(neutral, BOTH) == []

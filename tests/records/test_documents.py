@@ -69,3 +69,23 @@ def test_documents_written_before_there_were_details_are_read(copper):
     assert prediction.pop("gpus") == 0
     assert RelaxationRecord.model_validate(content).details is None
     assert PredictionRecord.model_validate(prediction).gpus == 0
+
+
+def test_a_charged_cell_says_what_its_energy_lacks_and_that_networks_do_not_know_it(copper):
+    from definet_flows.defects import DefectConfiguration, Host
+
+    bulk = copper.record(copper.configuration(), charge=-1)
+    layer = copper.record(
+        DefectConfiguration.create(Host.from_preset("hBN", (3, 3, 1), vacuum=15), {0: "Vac"}), charge=1
+    )
+    neutral = copper.record(copper.configuration())
+    assert (bulk.charge, bulk.charge_outside_training, bulk.charge_correction) == (-1, True, "bulk")
+    assert (layer.charge, layer.charge_outside_training, layer.charge_correction) == (1, True, "layer")
+    assert (neutral.charge, neutral.charge_outside_training, neutral.charge_correction) == (0, False, None)
+    assert len({bulk.key, neutral.key}) == 2
+
+
+def test_documents_written_before_there_were_charges_are_read(copper):
+    content = copper.record(copper.configuration()).model_dump(mode="json") | {"schema_version": 1}
+    del content["charge_outside_training"], content["charge_correction"]
+    assert not RelaxationRecord.model_validate(content).charge_outside_training

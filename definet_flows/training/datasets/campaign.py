@@ -12,6 +12,8 @@ from definet_flows.training.datasets.labels import LabelError, LabelSet
 def read_campaign(directory: Path) -> list[LabelSet]:
     """Converged relaxations of a campaign directory, each configuration once; the unrelaxed start wins where both ended.
 
+    Charged cells are left out: a network has no input that would tell it of a charge.
+
     Raises
     ------
     LabelError
@@ -24,7 +26,7 @@ def read_campaign(directory: Path) -> list[LabelSet]:
     found: dict[tuple[str, str], dict[str, tuple[DefectConfiguration, Any]]] = {}
     physics: dict[str, dict[str, Any]] = {}
     with open_store(directory, read_only=True) as store:
-        records = store.relaxations({"state": "converged", "kind": "defect"}, positions=True)
+        records = store.relaxations({"state": "converged", "kind": "defect", "charge": 0}, positions=True)
         for record in sorted(records, key=lambda record: record.start):
             physics[record.engine.physics_hash] = record.engine.physics
             of_host = found.setdefault((record.host.fingerprint, record.engine.physics_hash), {})

@@ -14,6 +14,7 @@ from definet_flows.engines import VaspEngine
 from definet_flows.engines.moments import initial_moments
 from definet_flows.engines.vasp.inputs.potcars import POTCARS
 from definet_flows.engines.vasp.inputs.sets import poscar_order, relaxation_inputs, single_point_inputs
+from definet_flows.engines.vasp.running.job import VaspJob
 from definet_flows.engines.vasp.settings import SinglePoint
 from definet_flows.errors import InputError
 from tests.vasp_standin.potcars import VALENCES, write_potcars
@@ -105,6 +106,21 @@ def test_dipole_correction_across_the_pristine_layer(doped):
     assert (incar["LDIPOL"], incar["IDIPOL"]) == (True, 3)
     z = doped.host.structure.frac_coords[:, 2]
     assert incar["DIPOL"] == pytest.approx([0.5, 0.5, (z.min() + z.max()) / 2], abs=1e-5)
+
+
+def test_both_starts_of_a_charged_cell_have_the_same_electrons(doped, tmp_path, monkeypatch):
+    write_potcars(tmp_path, ["Mo_pv", "S", "W_sv", "Se"])
+    monkeypatch.setitem(pymatgen.core.SETTINGS, "PMG_VASP_PSP_DIR", str(tmp_path))
+    predicted = doped.host.positions + 0.02
+    incars = []
+    for origin, start in (("unrelaxed", doped.host.positions), ("prerelaxed", predicted)):
+        inputs = VaspJob(VaspEngine(), doped, start, origin, charge=-1).inputs(start, "high_spin", 10)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            incars.append(inputs.generator.get_input_set(inputs.structure, potcar_spec=False)["INCAR"])
+    neutral = sum(VALENCES[doped.species[site]] for site in poscar_order(doped))
+    assert [incar["NELECT"] for incar in incars] == [neutral + 1] * 2
+    assert incars[0] == incars[1]
 
 
 def test_dipole_correction_is_refused_for_charge_and_for_bulk(doped, pair):
