@@ -228,8 +228,10 @@ def _show_failures(campaign: CampaignStatus) -> None:
 
 def _show_recovery(outcome: Recovery) -> None:
     typer.echo(f"{outcome.name}: {outcome.lost} lost, {outcome.crashed} crashed, {outcome.failed} failed by record")
+    if outcome.mended or outcome.dropped:
+        typer.echo(f"{outcome.mended} left half-written and put right, {outcome.dropped} dropped by the queue")
     typer.echo(f"{outcome.requeued} queued again, {outcome.recorded} of them put on record first")
     if outcome.given_up:
         typer.echo(f"{outcome.given_up} were recovered before and left alone; --again takes them too")
-    if outcome.freed_chunks or outcome.released_chunks:
-        typer.echo(f"{outcome.freed_chunks} chunks freed, {outcome.released_chunks} released")
+    if outcome.released_chunks:
+        typer.echo(f"{outcome.released_chunks} chunks released")

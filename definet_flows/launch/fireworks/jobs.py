@@ -25,6 +25,7 @@ from definet_flows.flows.resources import Resources
 from definet_flows.jobs import PrerelaxMaker, RelaxHostMaker, RelaxMaker, summarize
 from definet_flows.jobs.hosts import Defects, configuration_from, named
 from definet_flows.jobs.prerelax import PREDICT_JOB
+from definet_flows.launch.fireworks.clock import note_clock
 from definet_flows.launch.fireworks.cluster import batches, store_beside
 from definet_flows.launch.fireworks.routing import LIST_JOB, marked, routed
 from definet_flows.records.documents import PredictionRecord, RelaxationRecord
@@ -40,7 +41,9 @@ FINISHED = frozenset({"converged", "unconverged"})
 @cache
 def worker_store() -> RecordStore:
     """The results store beside jobflow's outputs, opened once per process."""
-    return store_beside(jobflow.SETTINGS.JOB_STORE)
+    store = store_beside(jobflow.SETTINGS.JOB_STORE)
+    note_clock(store)
+    return store
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from definet_flows.engines import Relaxation, VaspEngine
 from definet_flows.jobs.hosts import configuration_from
 from definet_flows.launch.fireworks.cluster import Cluster
 from definet_flows.launch.fireworks.jobs import Assignment
-from definet_flows.launch.fireworks.status import Work
+from definet_flows.launch.fireworks.works import Work
 from definet_flows.records.documents import PredictionRecord, RelaxationRecord
 from definet_flows.records.extract import record_from_relaxation, record_of_loss
 

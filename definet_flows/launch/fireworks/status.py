@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -14,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from definet_flows.errors import InputError
 from definet_flows.launch.fireworks.cluster import Cluster
-from definet_flows.launch.fireworks.routing import MARK
 from definet_flows.launch.fireworks.waves import SUBMISSIONS, Submission, Waves
+from definet_flows.launch.fireworks.works import Work, reason_of, works_of
 from definet_flows.records.documents import CampaignRecord
 from definet_flows.records.store import RecordStore
 
@@ -23,7 +22,7 @@ State = Literal["waiting", "prerelaxed", "running", "converged", "unconverged", 
 STATES: tuple[State, ...] = ("waiting", "prerelaxed", "running", "converged", "unconverged", "failed", "lost")
 """Of a configuration; the last three columns of a table are those that want something done."""
 
-_QUEUED = {"WAITING", "READY", "RESERVED", "PAUSED"}
+_QUEUED = {"WAITING", "READY", "RESERVED", "DROPPED", "PAUSED"}
 # Of several runs of one configuration, the first of these that any is in is the configuration's.
 _PRECEDENCE = ("lost", "running", "queued", "failed", "unconverged", "converged")
 _VARYING = re.compile(r"(?<!\S)/\S+|\b[0-9a-f]{8,}\b|\d+(\.\d+)?(e[+-]?\d+)?")
@@ -57,35 +56,6 @@ class CampaignStatus(BaseModel):
     failures: list[FailureGroup] = Field(description="What went wrong, the most frequent first")
 
 
-@dataclass(frozen=True)
-class Work:
-    """A Firework of a campaign.
-
-    Attributes
-    ----------
-    fw_id
-        Its id.
-    role
-        What it does.
-    state
-        As FireWorks has it, or ``LOST`` where its launcher stopped telling that it lives.
-    launch
-        Its last launch; None before the first.
-    configuration, key
-        Of a relaxation.
-    requeued
-        How often it was recovered.
-    """
-
-    fw_id: int
-    role: str
-    state: str
-    launch: int | None
-    configuration: str | None
-    key: str | None
-    requeued: int
-
-
 def submissions(launchpad: LaunchPad) -> list[Submission]:
     """All campaigns that were submitted to a launchpad, by name."""
     found = launchpad.db[SUBMISSIONS].find({}).sort("name", 1)
@@ -108,32 +78,6 @@ def submission_named(launchpad: LaunchPad, name: str) -> Submission:
     raise InputError(f"No campaign '{name}' was submitted to this launchpad; there is {others}.")
 
 
-def works_of(launchpad: LaunchPad, campaign: str, lost_after: float) -> list[Work]:
-    """The Fireworks of a campaign.
-
-    Parameters
-    ----------
-    launchpad
-        The launchpad.
-    campaign
-        Key of the campaign.
-    lost_after
-        s without a sign of life after which a running one is lost.
-    """
-    criteria = {f"spec.{MARK}.campaign": campaign}
-    _, lost, _ = launchpad.detect_lostruns(expiration_secs=lost_after, query=criteria)
-    missing = set(lost)
-    fields = {"fw_id": 1, "state": 1, "launches": 1, f"spec.{MARK}": 1}
-    works = []
-    for one in launchpad.fireworks.find(criteria, fields):
-        mark = one["spec"][MARK]
-        state = "LOST" if one["fw_id"] in missing else one["state"]
-        launch = one["launches"][-1] if one["launches"] else None
-        about = mark.get("configuration"), mark.get("key"), mark.get("requeued", 0)
-        works.append(Work(one["fw_id"], mark["role"], state, launch, *about))
-    return works
-
-
 def status_of(cluster: Cluster, submission: Submission, lost_after: float) -> CampaignStatus:
     """How far a campaign has come.
 
@@ -149,7 +93,7 @@ def status_of(cluster: Cluster, submission: Submission, lost_after: float) -> Ca
     (record,) = cluster.store.campaigns({"key": submission.key})
     with cluster.answering():
         waves = Waves(cluster.launchpad, submission.key)
-        works = works_of(cluster.launchpad, submission.key, lost_after)
+        works = works_of(cluster, submission, lost_after)
         chunks = waves.counts()
         stopped = {work.fw_id: reason_of(cluster.launchpad, work) for work in works if work.state == "FIZZLED"}
     recorded = _recorded(cluster.store, record)
@@ -168,15 +112,6 @@ def status_of(cluster: Cluster, submission: Submission, lost_after: float) -> Ca
         seconds_left=3600 * left / rate if rate and left else None,
         failures=_grouped(submission.name, works, stopped, recorded),
     )
-
-
-def reason_of(launchpad: LaunchPad, work: Work) -> str:
-    """Why the last launch of a Firework ended without a result, in one line."""
-    launch = launchpad.launches.find_one({"launch_id": work.launch}, {"action": 1}) or {}
-    stored = (launch.get("action") or {}).get("stored_data") or {}
-    trace = (stored.get("_exception") or {}).get("_stacktrace") or ""
-    lines = [line for line in trace.splitlines() if line and not line.startswith(" ")]
-    return lines[-1] if lines else "the launcher died without a word"
 
 
 def kind_of_reason(reason: str | None) -> str:
@@ -266,7 +201,7 @@ def _grouped(
     told: set[str] = set()
     for work in works:
         if work.state in {"FIZZLED", "LOST"}:
-            reason = stopped.get(work.fw_id, "the launcher gives no sign of life")
+            reason = work.why or stopped[work.fw_id]
             told.add(work.key or "")
             groups.setdefault((kind_of_reason(reason), ""), []).append((reason, work.role, work.configuration))
     for key, content in recorded.items():

@@ -23,7 +23,6 @@ from definet_flows.launch.fireworks.waves import (
     Chunk,
     Submission,
     Waves,
-    prepare_workflow,
 )
 from definet_flows.records.documents import CampaignRecord, ModelSummary, PredictionRecord
 from definet_flows.records.extract import reference_of
@@ -145,6 +144,9 @@ def submit(plan: Plan, cluster: Cluster) -> int:
         Number of configurations that wait now and did not before.
     """
     if not plan.chunks:
+        # All of it was submitted before, perhaps by somebody who died before the last step.
+        with cluster.answering():
+            Waves(cluster.launchpad, plan.submission.key).go_on()
         return 0
     Path(plan.submission.place["directory"]).mkdir(parents=True, exist_ok=True)
     cluster.store.put_campaign(plan.record)
@@ -154,10 +156,7 @@ def submit(plan: Plan, cluster: Cluster) -> int:
         waves.ensure_indexes()
         waves.write(plan.submission)
         n_added = waves.add(plan.chunks)
-        if plan.submission.prepared:
-            waves.release()
-        elif waves.claim_preparation():
-            cluster.launchpad.add_wf(prepare_workflow(plan.submission))
+        waves.go_on()
     return n_added
 
 

@@ -8,7 +8,6 @@ releases the next.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +24,7 @@ from pymongo.errors import BulkWriteError
 from definet_flows.defects.host import content_hash
 from definet_flows.flows.campaign import Campaign
 from definet_flows.jobs.hosts import Defects
+from definet_flows.launch.fireworks.clock import database_seconds
 from definet_flows.launch.fireworks.jobs import PrepareJob, predict_job
 from definet_flows.launch.fireworks.routing import MARK, marked, routed
 
@@ -130,13 +130,33 @@ class Waves:
 
     def claim_preparation(self) -> bool:
         """Whether it is the caller who is to add the workflow that prepares the campaign."""
-        unclaimed = [{"preparing": None}, {"preparing": {"$lt": time.time() - CLAIM_SECONDS}}]
+        now = self._now()
+        unclaimed = [{"preparing": None}, {"preparing": {"$lt": now - CLAIM_SECONDS}}]
         wanted = {"_id": self.campaign, "prepared": False, "$or": unclaimed}
-        if self._submissions.find_one_and_update(wanted, {"$set": {"preparing": time.time()}}) is None:
-            return False
-        return (
-            self.launchpad.workflows.find_one({"metadata.campaign": self.campaign, "metadata.prepares": True}) is None
-        )
+        claimed = self._submissions.find_one_and_update(wanted, {"$set": {"preparing": now}})
+        return claimed is not None and not self.is_being_prepared()
+
+    def is_being_prepared(self) -> bool:
+        """Whether there is a workflow that prepares the campaign, ended or not."""
+        criteria = {"metadata.campaign": self.campaign, "metadata.prepares": True}
+        return self.launchpad.workflows.find_one(criteria, {"_id": 1}) is not None
+
+    def let_prepare(self) -> None:
+        """Let somebody else set out to prepare the campaign."""
+        self._submissions.update_one({"_id": self.campaign}, {"$set": {"preparing": None}})
+
+    def go_on(self) -> int:
+        """Do what the campaign waits for: be prepared, or have chunks released.
+
+        Returns
+        -------
+        int
+            Number of chunks released.
+        """
+        submission = self.submission()
+        if submission is not None and not submission.prepared and self.claim_preparation():
+            self.launchpad.add_wf(prepare_workflow(submission))
+        return self.release()
 
     def note_prepared(self) -> None:
         """The pristine crystal is relaxed and on record."""
@@ -197,27 +217,23 @@ class Waves:
         """Note that the jobs of a chunk have ended."""
         self._chunks.update_one({"_id": chunk}, {"$set": {"state": DONE}})
 
-    def free_claims(self, older_than: float = CLAIM_SECONDS) -> int:
-        """Put right the chunks whose claimant died before it could note what it did.
+    def claims(self) -> Iterator[tuple[str, float]]:
+        """The chunks that are claimed, and when they were, by the database's clock."""
+        for content in self._chunks.find({"campaign": self.campaign, "state": CLAIMED}, {"claimed": 1}):
+            yield content["_id"], content["claimed"]
 
-        Parameters
-        ----------
-        older_than
-            Age of the claim, s.
+    def free(self, chunk: str) -> bool:
+        """Put right a chunk whose claimant died before it could note what it did; whether it waits again."""
+        is_there = self.launchpad.workflows.find_one({"metadata.chunk": chunk}, {"_id": 1}) is not None
+        state = ACTIVE if is_there else WAITING
+        self._chunks.update_one({"_id": chunk, "state": CLAIMED}, {"$set": {"state": state}})
+        return not is_there
 
-        Returns
-        -------
-        int
-            Number of chunks that wait again.
-        """
-        freed = 0
-        stale = {"campaign": self.campaign, "state": CLAIMED, "claimed": {"$lt": time.time() - older_than}}
-        for content in list(self._chunks.find(stale)):
-            is_there = self.launchpad.workflows.find_one({"metadata.chunk": content["_id"]}) is not None
-            state = ACTIVE if is_there else WAITING
-            self._chunks.update_one({"_id": content["_id"], "state": CLAIMED}, {"$set": {"state": state}})
-            freed += not is_there
-        return freed
+    def free_claims(self) -> None:
+        """Put right the chunks that were claimed long ago."""
+        latest = self._now() - CLAIM_SECONDS
+        for chunk in [chunk for chunk, claimed in self.claims() if claimed < latest]:
+            self.free(chunk)
 
     def ensure_indexes(self) -> None:
         """Make the indexes that releasing and watching campaigns need."""
@@ -226,13 +242,16 @@ class Waves:
         self.launchpad.fireworks.create_index([(f"spec.{MARK}.campaign", ASCENDING), ("state", ASCENDING)])
         self.launchpad.workflows.create_index("metadata.chunk")
 
+    def _now(self) -> float:
+        return database_seconds(self.launchpad.connection)
+
     def _n_open(self) -> int:
         return int(self._chunks.count_documents({"campaign": self.campaign, "state": {"$in": [CLAIMED, ACTIVE]}}))
 
     def _claim(self) -> Chunk | None:
         content = self._chunks.find_one_and_update(
             {"campaign": self.campaign, "state": WAITING},
-            {"$set": {"state": CLAIMED, "claimed": time.time()}},
+            {"$set": {"state": CLAIMED, "claimed": self._now()}},
             sort=[("index", ASCENDING)],
             return_document=ReturnDocument.AFTER,
         )

@@ -100,7 +100,7 @@ def test_a_claim_whose_owner_died_is_free_again(cluster, campaign, submitted):
     (waiting,) = [chunk.identity for state, chunk in waves.listed() if state == WAITING]
     # One died before it added the workflow, the other before it said so.
     cluster.launchpad.db[CHUNKS].update_many({}, {"$set": {"state": CLAIMED, "claimed": 0.0}})
-    assert waves.free_claims() == 1
+    waves.free_claims()
     assert {chunk.identity: state for state, chunk in waves.listed()} == {active: ACTIVE, waiting: WAITING}
 
 
