@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pymatgen.core import Element, Lattice, Structure
 
 from definet_flows.defects.cluster import cluster_id, possible_cluster_ids
+from definet_flows.defects.distances import smallest_distance
 from definet_flows.defects.host import FloatArray, Host, content_hash
 from definet_flows.defects.point_defect import VACANCY, PointDefect, Recipe
 from definet_flows.errors import InputError
@@ -138,6 +139,11 @@ class DefectConfiguration:
     def concentration(self) -> float:
         """Defects per site."""
         return self.n_defects / self.host.n_sites
+
+    @property
+    def defect_distance(self) -> float | None:
+        """Smallest distance between two changed sites of the nominal host, to the nearest image, Å; None for one defect."""
+        return smallest_distance(self.host, [site for site, _ in self.defects])
 
     @cached_property
     def multiplicity(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -50,6 +51,16 @@ def site_distances(host: Host, sites: npt.NDArray[np.int64]) -> FloatArray:
     """[len(sites), n_sites] Å from some sites to every site of the nominal host, to the nearest image."""
     vectors = host.nominal_positions[None] - host.nominal_positions[sites][:, None]
     return np.asarray(np.linalg.norm(minimum_image(vectors, host.lattice), axis=-1))
+
+
+def smallest_distance(host: Host, sites: Sequence[int]) -> float | None:
+    """Smallest distance in Å between two of some sites of the nominal host, to the nearest image; None for fewer than two."""
+    if len(sites) < 2:
+        return None
+    first, second = np.triu_indices(len(sites), k=1)
+    positions = host.nominal_positions[list(sites)]
+    vectors = minimum_image(positions[second] - positions[first], host.lattice)  # [n_pairs, 3]
+    return float(np.linalg.norm(vectors, axis=1).min())
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from definet_flows.records.documents import (
 )
 from definet_flows.records.errors import StoreContentError, StoreError, StoreInUseError
 from definet_flows.records.keys import prediction_key, relaxation_key, savings_key
+from definet_flows.records.query import ResultFilter, ResultsStore
 from definet_flows.records.savings import COARSE_FORCE, steps_to
 from definet_flows.records.store import RecordStore, open_store
 
@@ -20,6 +21,8 @@ __all__ = [
     "PredictionRecord",
     "RecordStore",
     "RelaxationRecord",
+    "ResultFilter",
+    "ResultsStore",
     "RunFigures",
     "SavingsBuilder",
     "SavingsRecord",

@@ -8,31 +8,28 @@ never wrong.
 from __future__ import annotations
 
 import math
+import re
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-COLUMNS: Mapping[str, Sequence[str]] = {
-    "relaxations": (
-        *("campaign", "configuration_id", "cluster_id", "label", "n_defects", "charge", "kind", "start", "state"),
-        *("ionic_steps", "max_force", "energy", "core_hours", "exposure", "checkpoint_hash", "guard_hash"),
-        *("host.name", "host.fingerprint", "engine.name", "engine.physics_hash"),
-    ),
-    "predictions": (
-        *("campaign", "configuration_id", "cluster_id", "label", "n_defects", "exposure", "passed", "max_displacement"),
-        *("checkpoint_hash", "guard_hash", "reference_hash", "host.name", "host.fingerprint"),
-    ),
-    "savings": (
-        *("campaign", "configuration_id", "label", "exposure", "pair_state", "same_minimum", "steps_saved", "fallback"),
-        *("checkpoint_hash", "guard_hash", "physics_hash"),
-    ),
-}
-"""Fields by which each collection is searched."""
+from definet_flows.defects.host import content_hash
+from definet_flows.records.documents import PredictionRecord, RelaxationRecord, SavingsRecord
+from definet_flows.records.fields import scalar_fields
 
-TABLE = "figures"
+COLUMNS: Mapping[str, Sequence[str]] = {
+    "relaxations": tuple(scalar_fields(RelaxationRecord)),
+    "predictions": tuple(scalar_fields(PredictionRecord)),
+    "savings": tuple(scalar_fields(SavingsRecord)),
+}
+"""Fields by which each collection is searched: all that hold one value."""
+
 MOST_VALUES = 500
 """A list of values longer than this is left to the documents themselves."""
 
+_PREFIX = "columns_"
+_EARLIER = "figures"  # the name of the table in version 1 of the documents
 _COMPARED = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
 _EVENTS = {"insert": "NEW", "update": "OLD", "delete": "OLD"}
 _LARGEST = 2**63
@@ -40,46 +37,84 @@ _LARGEST = 2**63
 Condition = tuple[str, list[Any]]
 
 
-def create(connection: sqlite3.Connection, documents: str, columns: Sequence[str]) -> None:
-    """Make the table of columns and its triggers where they are missing.
+@dataclass(frozen=True)
+class Table:
+    """A table of columns.
 
     Parameters
     ----------
-    connection
-        Of the collection's file.
-    documents
-        Name of the table of documents; its key is ``k``.
+    name
+        Its name, that of its columns' hash, so that two versions that keep different columns do not share one.
     columns
         Names of the fields, dotted where they lie in another.
     """
-    quoted = "".join(f', "{name}"' for name in columns)
-    connection.execute(f"CREATE TABLE IF NOT EXISTS {TABLE}(k PRIMARY KEY{quoted}) WITHOUT ROWID")
-    for event, row in _EVENTS.items():
-        forget = f"DELETE FROM {TABLE} WHERE k = {row}.k"  # noqa: S608  names of our own
-        name = f"forget_at_{event}"
-        connection.execute(f"CREATE TRIGGER IF NOT EXISTS {name} AFTER {event} ON {documents} BEGIN {forget}; END")
+
+    name: str
+    columns: tuple[str, ...]
+
+    @classmethod
+    def of(cls, columns: Sequence[str]) -> Table:
+        """The table of these columns."""
+        return cls(_PREFIX + content_hash(list(columns), 8), tuple(columns))
+
+    @classmethod
+    def readable(cls, connection: sqlite3.Connection, columns: Sequence[str]) -> Table | None:
+        """The table of these columns, else one that another version left; None where there is none."""
+        there = _tables(connection)
+        wanted = cls.of(columns)
+        if wanted.name in there or not there:
+            return wanted if there else None
+        described = connection.execute(f'PRAGMA table_info("{there[0]}")')
+        return cls(there[0], tuple(row[1] for row in described if row[1] != "k"))
+
+    def create(self, connection: sqlite3.Connection, documents: str) -> None:
+        """Make the table and its triggers where they are missing, and drop those of other versions.
+
+        Parameters
+        ----------
+        connection
+            Of the collection's file.
+        documents
+            Name of the table of documents; its key is ``k``.
+        """
+        for other in _tables(connection):
+            if other != self.name:
+                self._drop(connection, other)
+        quoted = "".join(f', "{name}"' for name in self.columns)
+        connection.execute(f"CREATE TABLE IF NOT EXISTS {self.name}(k PRIMARY KEY{quoted}) WITHOUT ROWID")
+        for event, row in _EVENTS.items():
+            forget = f"DELETE FROM {self.name} WHERE k = {row}.k"  # noqa: S608  names of our own
+            name = f"{self.name}_forget_at_{event}"
+            connection.execute(f"CREATE TRIGGER IF NOT EXISTS {name} AFTER {event} ON {documents} BEGIN {forget}; END")
+
+    def insert(self, connection: sqlite3.Connection, documents: Iterable[tuple[bytes, Mapping[str, Any]]]) -> None:
+        """Write the columns of documents, after the documents themselves.
+
+        Parameters
+        ----------
+        connection
+            In the transaction that wrote the documents.
+        documents
+            Key in the table, and content.
+        """
+        rows = ((key, [_field(document, name) for name in self.columns]) for key, document in documents)
+        marks = ", ".join("?" * (1 + len(self.columns)))
+        connection.executemany(
+            f"INSERT OR REPLACE INTO {self.name} VALUES ({marks})",  # noqa: S608  nothing but question marks
+            ((key, *values) for key, values in rows if all(_is_plain(value) for value in values)),
+        )
+
+    @staticmethod
+    def _drop(connection: sqlite3.Connection, name: str) -> None:
+        prefix = "" if name == _EARLIER else f"{name}_"
+        for event in _EVENTS:
+            connection.execute(f"DROP TRIGGER IF EXISTS {prefix}forget_at_{event}")
+        connection.execute(f"DROP TABLE {name}")
 
 
-def insert(
-    connection: sqlite3.Connection, columns: Sequence[str], documents: Iterable[tuple[bytes, Mapping[str, Any]]]
-) -> None:
-    """Write the columns of documents, after the documents themselves.
-
-    Parameters
-    ----------
-    connection
-        In the transaction that wrote the documents.
-    columns
-        As for `create`.
-    documents
-        Key in the table, and content.
-    """
-    rows = ((key, [_field(document, name) for name in columns]) for key, document in documents)
-    marks = ", ".join("?" * (1 + len(columns)))
-    connection.executemany(
-        f"INSERT OR REPLACE INTO {TABLE} VALUES ({marks})",  # noqa: S608  nothing but question marks
-        [(key, *values) for key, values in rows if all(_is_plain(value) for value in values)],
-    )
+def let_match(connection: sqlite3.Connection) -> None:
+    """Teach a connection the regular expressions that `necessary` may ask it for."""
+    connection.create_function("REGEXP", 2, _matches, deterministic=True)
 
 
 def necessary(criteria: Mapping[str, Any], columns: Sequence[str]) -> Condition | None:
@@ -90,7 +125,7 @@ def necessary(criteria: Mapping[str, Any], columns: Sequence[str]) -> Condition 
     criteria
         MongoDB's; what is not understood here is left to be asked of the documents.
     columns
-        As for `create`.
+        Names of the fields that there are columns of.
     """
     found: list[Condition | None] = []
     for name, wanted in criteria.items():
@@ -103,28 +138,70 @@ def necessary(criteria: Mapping[str, Any], columns: Sequence[str]) -> Condition 
     return _joined(" AND ", [one for one in found if one is not None])
 
 
+def texts(connection: sqlite3.Connection, table: Table, fields: Sequence[str]) -> dict[bytes, dict[str, str]]:
+    """Some fields of the documents by their keys in the table, of those documents whose fields are all texts.
+
+    Parameters
+    ----------
+    connection
+        Of the collection's file.
+    table
+        Its columns.
+    fields
+        Names at the top level of the documents.
+    """
+    if not set(fields) <= set(table.columns):
+        return {}  # truth values, for one, are no longer told from numbers
+    quoted = ", ".join(f'"{name}"' for name in fields)
+    rows = connection.execute(f"SELECT k, {quoted} FROM {table.name}")  # noqa: S608  names of our own
+    return {
+        key: dict(zip(fields, values, strict=True)) for key, *values in rows if all(isinstance(v, str) for v in values)
+    }
+
+
+def _tables(connection: sqlite3.Connection) -> list[str]:
+    """Tables of columns, of this version and others."""
+    names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    return [name for name in names if name == _EARLIER or name.startswith(_PREFIX)]
+
+
+def _matches(pattern: str, value: Any) -> bool:
+    return isinstance(value, str) and re.search(pattern, value) is not None
+
+
 def _operators(wanted: Any) -> Iterable[tuple[str, Any]]:
-    if isinstance(wanted, dict):
-        return wanted.items() if all(name.startswith("$") for name in wanted) else ()
-    return [("$in", [wanted])]
+    if not isinstance(wanted, dict):
+        return [("$in", [wanted])]
+    if "$options" in wanted or not all(name.startswith("$") for name in wanted):
+        return ()
+    return wanted.items()
 
 
 def _condition(column: str, operator: str, value: Any) -> Condition | None:
     if operator in _COMPARED:
         known = isinstance(value, str | int | float) and _is_plain(value)
         return (f"{column} {_COMPARED[operator]} ?", [value]) if known else None
+    if operator == "$exists" and not value:
+        return f"{column} IS NULL", []
+    if operator == "$regex" and isinstance(value, str):
+        return f"{column} REGEXP ?", [value]
     if operator in {"$eq", "$ne"}:
         operator, value = {"$eq": "$in", "$ne": "$nin"}[operator], [value]
-    if operator not in {"$in", "$nin"} or len(value) > MOST_VALUES or not all(_is_plain(one) for one in value):
+    return _listed(column, operator, value) if operator in {"$in", "$nin"} else None
+
+
+def _listed(column: str, operator: str, wanted: Sequence[Any]) -> Condition | None:
+    """Whether the value is among those of a list, or none of them."""
+    if len(wanted) > MOST_VALUES or not all(_is_plain(one) for one in wanted):
         return None
-    values = [one for one in value if one is not None]
+    values = [one for one in wanted if one is not None]
     marks = f"{column} {{}} ({', '.join('?' * len(values))})"
     if operator == "$in":
-        absent = f"{column} IS NULL OR " if None in value else ""
+        absent = f"{column} IS NULL OR " if None in wanted else ""
         return f"({absent}{marks.format('IN')})", values
     if any(one in {0, 1} for one in values):
         return None  # the columns do not tell false and true from 0 and 1
-    absent = f"{column} IS NOT NULL AND " if None in value else f"{column} IS NULL OR "
+    absent = f"{column} IS NOT NULL AND " if None in wanted else f"{column} IS NULL OR "
     return f"({absent}{marks.format('NOT IN')})", values
 
 

@@ -228,7 +228,7 @@ class SavingsRecord(ConfigurationSummary):
     )
     trust: float | None = Field(
         default=None,
-        description="exp(-d/d99) of the largest predicted displacement d, with d99 what 99 % of the training labels' atoms stayed "
+        description="exp(-d/d99) of the largest predicted displacement d, with d99 what 99 % of the trained atoms stayed "
         "below; 0 where the guard refused, None where the checkpoint did not tell",
     )
     unrelaxed: RunFigures = Field(description="The run from the unrelaxed start (the baseline)")

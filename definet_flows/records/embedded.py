@@ -20,10 +20,10 @@ from typing import Any, TypeVar
 import bson
 from maggma.stores import MontyStore
 from montydb import MontyClient, set_storage
-from montydb.engine.queries import QueryFilter
 from montydb.types import bson as monty_bson
 
 from definet_flows.records import columns
+from definet_flows.records.matching import fits
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -121,7 +121,7 @@ class EmbeddedStore(MontyStore):
             connection.executemany(_UPSERT, rows)
             if self.columns:
                 keys = (encoded for encoded, _ in rows)
-                columns.insert(connection, self.columns, zip(keys, documents, strict=True))
+                columns.Table.of(self.columns).insert(connection, zip(keys, documents, strict=True))
 
     def query(self, criteria: dict[str, Any] | None = None, *args: Any, **kwargs: Any) -> Iterator[dict[str, Any]]:
         """As MontyStore.query; criteria that only list keys are answered without reading other documents."""
@@ -131,6 +131,9 @@ class EmbeddedStore(MontyStore):
             first, others = _patiently(lambda: _begun(super(EmbeddedStore, self).query(criteria, *args, **kwargs)))
             yield from first
             yield from others
+            return
+        if fields and not criteria:
+            yield from self._all_texts(fields)
             return
         yield from (_projected(document, fields) for document in self._fitting(criteria or {}))
 
@@ -162,22 +165,34 @@ class EmbeddedStore(MontyStore):
         if keys is not None:
             yield from self._documents([_encoded_id(key) for key in keys])
             return
-        fits = QueryFilter(criteria)
-        yield from filter(fits, self._documents(self._candidates(criteria)))
+        yield from filter(fits(criteria), self._documents(self._candidates(criteria)))
 
     def _candidates(self, criteria: dict[str, Any]) -> list[bytes]:
         """Keys in the table of all documents that may fit."""
         if not self.collection_file.is_file():
             return []
-        condition = columns.necessary(criteria, self.columns)
         with closing(self._open()) as connection:
-            if condition is None or not _has_table(connection, columns.TABLE):
+            table = columns.Table.readable(connection, self.columns)
+            condition = columns.necessary(criteria, table.columns) if table else None
+            if table is None or condition is None:
                 found = connection.execute(f"SELECT k FROM {TABLE} ORDER BY rowid")  # noqa: S608
             else:
                 text, values = condition  # names of columns and question marks
-                joined = f"SELECT d.k FROM {TABLE} d LEFT JOIN {columns.TABLE} f ON f.k = d.k"  # noqa: S608
+                columns.let_match(connection)
+                joined = f"SELECT d.k FROM {TABLE} d LEFT JOIN {table.name} f ON f.k = d.k"  # noqa: S608
                 found = connection.execute(f"{joined} WHERE f.k IS NULL OR {text} ORDER BY d.rowid", values)
             return [key for (key,) in found]
+
+    def _all_texts(self, fields: list[str]) -> Iterator[dict[str, Any]]:
+        """Some fields of every document, read from the columns where these hold nothing but texts."""
+        others = self._candidates({})
+        if self.collection_file.is_file():
+            with closing(self._open()) as connection:
+                table = columns.Table.readable(connection, self.columns)
+                texts = columns.texts(connection, table, fields) if table else {}
+            yield from texts.values()
+            others = [key for key in others if key not in texts]
+        yield from (_projected(document, fields) for document in self._documents(others))
 
     def _documents(self, keys: Sequence[bytes]) -> Iterator[dict[str, Any]]:
         """Documents by their keys in the table, a batch at a time, so that no reader keeps writers waiting."""
@@ -192,16 +207,13 @@ class EmbeddedStore(MontyStore):
                     yield bson.decode(content)
 
     def _make_columns(self, connection: sqlite3.Connection) -> None:
-        """The columns, also of what earlier versions or others wrote."""
-        columns.create(connection, TABLE, self.columns)
+        """The columns, also of what other versions or programs wrote."""
+        table = columns.Table.of(self.columns)
+        table.create(connection, TABLE)
         missing = connection.execute(
-            f"SELECT k, v FROM {TABLE} WHERE k NOT IN (SELECT k FROM {columns.TABLE})"  # noqa: S608
+            f"SELECT k, v FROM {TABLE} WHERE k NOT IN (SELECT k FROM {table.name})"  # noqa: S608
         )
-        columns.insert(connection, self.columns, ((key, bson.decode(content)) for key, content in missing))
-
-
-def _has_table(connection: sqlite3.Connection, name: str) -> bool:
-    return bool(connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,)).fetchall())
+        table.insert(connection, ((key, bson.decode(content)) for key, content in missing))
 
 
 def _encoded_id(key: str) -> bytes:

@@ -193,6 +193,7 @@ def configuration_summary(configuration: DefectConfiguration, campaign: str) -> 
         "n_defects": configuration.n_defects,
         "concentration": configuration.concentration,
         "multiplicity": 1 if pristine else configuration.multiplicity,
+        "defect_distance": configuration.defect_distance,
     }
     return {name: fields[name] for name in ConfigurationSummary.model_fields if name in fields}
 

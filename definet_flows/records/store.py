@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -30,6 +30,7 @@ from definet_flows.records.documents import (
 from definet_flows.records.embedded import EmbeddedStore
 from definet_flows.records.errors import StoreContentError
 from definet_flows.records.lock import StoreLock
+from definet_flows.records.pieces import cut, joined
 from definet_flows.records.trouble import STORE_FAILURES, explained
 
 STORE_FOLDER = "store"
@@ -129,7 +130,9 @@ class RecordStore:
 
     def put_campaign(self, record: CampaignRecord) -> None:
         """Write what is known of a campaign, in place of what was known before."""
-        self._write("campaigns", [record.model_dump(mode="json")])
+        document, pieces = cut(record.model_dump(mode="json"))
+        self._write("arrays", pieces)
+        self._write("campaigns", [document])
         self._host.cache_clear()
 
     def put_savings(self, records: Iterable[SavingsRecord]) -> None:
@@ -175,7 +178,9 @@ class RecordStore:
 
     def campaigns(self, criteria: Criteria | None = None) -> list[CampaignRecord]:
         """The campaigns that fit MongoDB criteria, by name."""
-        return sorted(self.read("campaigns", CampaignRecord, criteria), key=lambda record: record.name)
+        with self._clear_errors():
+            whole = [joined(content, self._pieces) for content in self.stores["campaigns"].query(criteria or {})]
+        return sorted((self._parsed(CampaignRecord, content) for content in whole), key=lambda record: record.name)
 
     def read(self, collection: str, kind: type[Document], criteria: Criteria | None = None) -> Iterator[Document]:
         """Documents of a collection that fit MongoDB criteria, in no particular order."""
@@ -238,6 +243,9 @@ class RecordStore:
             arrays = {content["key"]: content["positions"] for content in found}
         return {key: arrays[pointer] for key, pointer in pointers.items() if pointer in arrays}
 
+    def _pieces(self, keys: list[str]) -> Iterable[dict[str, Any]]:
+        return self.stores["arrays"].query({"key": {"$in": keys}})
+
     def _write(self, collection: str, documents: list[dict[str, Any]]) -> None:
         if documents:
             with self._clear_errors():
@@ -264,7 +272,7 @@ class RecordStore:
     def _parsed(self, kind: type[Document], content: dict[str, Any]) -> Document:
         fields = {name: field for name, field in content.items() if name not in {"_id", _POINTER}}
         try:
-            return kind.model_validate(fields)
+            return self._completed(kind.model_validate(fields), fields)
         except ValidationError as error:
             version = fields.get("schema_version")
             cure = (
@@ -276,6 +284,16 @@ class RecordStore:
                 f"Document {fields.get('key')} in {self.location} is not a {kind.__name__} of schema version "
                 f"{SCHEMA_VERSION} (it says {version}; {error.errors()[0]['msg']}): {cure}."
             ) from error
+
+    def _completed(self, record: Document, stored: Mapping[str, Any]) -> Document:
+        """A record with what documents of schema version 1 do not tell and its configuration does."""
+        if not isinstance(record, ConfigurationSummary) or record.n_defects < 2 or "defect_distance" in stored:
+            return record
+        try:
+            distance = self.configuration(record).defect_distance
+        except StoreContentError:
+            return record  # no campaign has its host
+        return record.model_copy(update={"defect_distance": distance})
 
     @contextlib.contextmanager
     def _clear_errors(self) -> Iterator[None]:

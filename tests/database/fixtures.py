@@ -36,12 +36,7 @@ def mongo_database(mongo_uri):
 @pytest.fixture
 def mongo_address(mongo_uri, mongo_database):
     """Address of a database that no other test uses, as ``--store`` and `open_store` take it."""
-    parts = urlsplit(mongo_uri)
-    query = parts.query
-    if "@" in parts.netloc and "authsource" not in query.lower():
-        # Without it, MongoDB would look for the user in the database that is named.
-        query = "&".join(filter(None, [query, f"authSource={parts.path.strip('/') or 'admin'}"]))
-    return urlunsplit(parts._replace(path=f"/{mongo_database}", query=query))
+    return address_of(mongo_uri, mongo_database)
 
 
 @pytest.fixture
@@ -65,3 +60,13 @@ def _need_database():
         database_python()
     except NoDatabaseError as error:
         pytest.skip(str(error))
+
+
+def address_of(uri, database):
+    """Address of one database of a server."""
+    parts = urlsplit(uri)
+    query = parts.query
+    if "@" in parts.netloc and "authsource" not in query.lower():
+        # Without it, MongoDB would look for the user in the database that is named.
+        query = "&".join(filter(None, [query, f"authSource={parts.path.strip('/') or 'admin'}"]))
+    return urlunsplit(parts._replace(path=f"/{database}", query=query))

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from definet_flows.defects.distances import minimum_image, site_distances
+from definet_flows.defects import DefectConfiguration, Host
+from definet_flows.defects.distances import minimum_image, site_distances, smallest_distance
 from definet_flows.defects.supercell import CellGrid, reduction, supercell_matrix
 from tests.defects import brute_force
 
@@ -64,3 +65,19 @@ def test_every_offset_falls_into_one_cell_of_the_grid(matrix):
     assert np.array_equal(grid.index(grid.cells), np.arange(grid.n_cells))
     shifts = np.random.default_rng(1).integers(-5, 6, (grid.n_cells, 3)) @ rows
     assert np.array_equal(grid.index(grid.cells + shifts), np.arange(grid.n_cells))
+
+
+@given(st.lists(st.integers(0, 35), min_size=2, max_size=5, unique=True))
+def test_the_smallest_distance_is_that_of_the_nearest_pair(sites):
+    host = Host.from_preset("MoS2", (4, 3, 1), vacuum=15)
+    between = site_distances(host, np.array(sites))[:, sites]
+    expected = between[~np.eye(len(sites), dtype=bool)].min()
+    assert smallest_distance(host, sites) == pytest.approx(expected, abs=1e-9)
+    assert DefectConfiguration(host, tuple((site, "Vac") for site in sorted(sites))).defect_distance == pytest.approx(
+        expected, abs=1e-9
+    )
+
+
+def test_one_defect_has_no_distance():
+    host = Host.from_preset("MoS2", (4, 3, 1), vacuum=15)
+    assert DefectConfiguration.create(host, {0: "Vac"}).defect_distance is None

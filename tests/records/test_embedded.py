@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 
 import bson
 import pytest
@@ -136,6 +138,50 @@ def test_a_store_of_an_earlier_version_gets_its_columns(tmp_path, decoded):
     decoded.clear()
     assert [one["number"] for one in reader.query({"label": "Se_S"})] == [1]
     assert len(decoded) == 1
+
+
+OLD_LAYOUT = """
+CREATE TABLE figures(k PRIMARY KEY, "label") WITHOUT ROWID;
+INSERT INTO figures SELECT k, 'Se_S' FROM documents WHERE rowid = 2;
+CREATE TRIGGER forget_at_insert AFTER INSERT ON documents BEGIN DELETE FROM figures WHERE k = NEW.k; END;
+CREATE TRIGGER forget_at_update AFTER UPDATE ON documents BEGIN DELETE FROM figures WHERE k = OLD.k; END;
+CREATE TRIGGER forget_at_delete AFTER DELETE ON documents BEGIN DELETE FROM figures WHERE k = OLD.k; END;
+"""
+
+
+def test_columns_of_another_layout_are_read_and_a_writer_replaces_them(tmp_path, decoded):
+    folder = str(tmp_path / "store")
+    before = EmbeddedStore("things", folder)
+    before.connect()
+    before.update(DOCUMENTS)
+    with closing(sqlite3.connect(before.collection_file)) as connection:
+        connection.executescript(OLD_LAYOUT)
+    reader = EmbeddedStore("things", folder, read_only=True, columns=COLUMNS)
+    reader.connect()
+    assert [one["number"] for one in reader.query({"label": "V_Mo+V_S"})] == [3]
+    assert len(decoded) == len(DOCUMENTS) - 1
+    assert [one["number"] for one in reader.query({"number": 2})] == [2]
+    for columns in (COLUMNS, ("number",), COLUMNS):
+        writer = EmbeddedStore("things", folder, columns=columns)
+        writer.connect()
+        decoded.clear()
+        assert [one["label"] for one in writer.query({"number": 1})] == ["Se_S"]
+        assert len(decoded) == 1
+        writer.update({**DOCUMENTS[1], "label": "new"})
+        writer.update(DOCUMENTS[1])
+    with closing(sqlite3.connect(before.collection_file)) as connection:
+        names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite%'")]
+    assert not [name for name in names if name in {"figures", "forget_at_insert"}]
+    assert len(names) == 5
+
+
+def test_texts_of_every_document_are_read_without_decoding_any(store, decoded):
+    store.update(DOCUMENTS)
+    assert sorted(one["label"] for one in store.query({}, properties=["label"])) == sorted(
+        one["label"] for one in DOCUMENTS
+    )
+    assert decoded == []
+    assert sorted(one["number"] for one in store.query({}, properties=["number"])) == [0, 1, 2, 3]
 
 
 def test_a_batch_is_written_whole_or_not_at_all(store):

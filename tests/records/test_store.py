@@ -15,7 +15,7 @@ from definet_flows.records import (
     build_savings,
     open_store,
 )
-from definet_flows.records.documents import CampaignRecord
+from definet_flows.records.documents import SCHEMA_VERSION, CampaignRecord
 from definet_flows.records.extract import pristine_configuration
 
 
@@ -197,7 +197,7 @@ def test_savings_are_kept(store, copper, runs):
 
 def test_a_document_of_another_version_is_named(store, runs):
     store.stores["relaxations"].update([runs[0][0].model_dump(mode="json") | {"schema_version": 99, "novelty": 1}])
-    with pytest.raises(StoreContentError, match=r"schema version 1 .it says 99.*install the version"):
+    with pytest.raises(StoreContentError, match=rf"schema version {SCHEMA_VERSION} .it says 99.*install the version"):
         list(store.relaxations())
 
 
