@@ -194,7 +194,9 @@ class RelaxJob(Maker):
     name: str = "relax"
 
     @job
-    def make(self, campaign: str, place: dict[str, Any], defects: Defects, prediction: str | None = None) -> Any:
+    def make(
+        self, campaign: str, place: dict[str, Any], defects: Defects, prediction: str | None = None, charge: int = 0
+    ) -> Any:
         """Relax.
 
         Parameters
@@ -205,6 +207,8 @@ class RelaxJob(Maker):
             The changed sites; none for the pristine supercell.
         prediction
             Key of the prediction to start from; None for the unrelaxed start.
+        charge
+            Of the cell, in elementary charges.
 
         Returns
         -------
@@ -215,13 +219,14 @@ class RelaxJob(Maker):
         assignment = Assignment.read(store, campaign)
         start = None if prediction is None else _prediction(store, prediction)
         configuration = configuration_from(defects, assignment.host)
-        key = planned_key(configuration, assignment.campaign.engine, start)
+        key = planned_key(configuration, assignment.campaign.engine, start, charge)
         (known,) = [*store.relaxations({"key": key}), None][:1]
         if known is not None and known.state in FINISHED:
             return summarize.original(known.model_dump(mode="json"))  # type: ignore[attr-defined]
         maker = RelaxMaker(engine=assignment.engine(place), campaign=assignment.campaign.name)
         given = None if start is None else start.model_dump(mode="json")
-        outcome = maker.make.original(maker, defects, assignment.host.to_dict(), given)  # type: ignore[attr-defined]
+        host = assignment.host.to_dict()
+        outcome = maker.make.original(maker, defects, host, given, charge=charge)  # type: ignore[attr-defined]
         store.add_relaxations([RelaxationRecord.model_validate(outcome)])
         return summarize.original(outcome)  # type: ignore[attr-defined]
 
@@ -248,8 +253,9 @@ def relax_job(campaign: str, place: dict[str, Any], run: PlannedRun) -> Job:
     configuration = run.configuration
     start = "unrelaxed" if run.prediction_key is None else "prerelaxed"
     label = f"{configuration.label} {configuration.id[:8]}" if configuration.defects else PRISTINE_LABEL
-    work = RelaxJob().make(campaign, place, configuration.content, run.prediction_key)
-    named(work, f"relax {start} {label}")
+    charge = {"charge": run.charge} if run.charge else {}
+    work = RelaxJob().make(campaign, place, configuration.content, run.prediction_key, **charge)
+    named(work, f"relax {start} {label}{f' {run.charge:+d}' if charge else ''}")
     return marked(work, campaign, "relax", configuration=configuration.id, key=run.key)
 
 

@@ -35,7 +35,7 @@ def record_of_leftovers(
     why
         Why it ended.
     """
-    defects, prediction_key = _arguments(cluster.launchpad, work)
+    defects, prediction_key, charge = _arguments(cluster.launchpad, work)
     configuration = configuration_from(defects, assignment.host)
     prediction = _prediction(cluster, prediction_key)
     engine = assignment.engine(place)
@@ -43,13 +43,13 @@ def record_of_leftovers(
     outcome = None
     if isinstance(engine, VaspEngine):
         start = None if prediction is None else np.array(prediction.positions)
-        outcome = engine.left_behind(configuration, start)
+        outcome = engine.left_behind(configuration, start, charge)
     if outcome is None:
-        return record_of_loss(configuration, engine, name, why, _seconds(cluster.launchpad, work), prediction)
+        return record_of_loss(configuration, engine, name, why, _seconds(cluster.launchpad, work), prediction, charge)
     # What follows a converged relaxation is left to the job that is queued again.
     is_whole = outcome.converged and getattr(engine, "single_point", None) is None
     found = outcome if is_whole else _failed(outcome, why)
-    return record_from_relaxation(configuration, found, engine, name, prediction)
+    return record_from_relaxation(configuration, found, engine, name, prediction, charge)
 
 
 def _failed(outcome: Relaxation, why: str) -> Relaxation:
@@ -58,11 +58,12 @@ def _failed(outcome: Relaxation, why: str) -> Relaxation:
     return outcome.model_copy(update={"converged": False, "error": reason})
 
 
-def _arguments(launchpad: LaunchPad, work: Work) -> tuple[list[Any], str | None]:
-    """The changed sites and the prediction that a relaxation's job was given."""
+def _arguments(launchpad: LaunchPad, work: Work) -> tuple[list[Any], str | None, int]:
+    """The changed sites, the prediction and the charge that a relaxation's job was given."""
     firework = launchpad.fireworks.find_one({"fw_id": work.fw_id}, {"spec._tasks": 1})
-    _, _, defects, prediction = firework["spec"]["_tasks"][0]["job"]["function_args"]
-    return defects, prediction
+    given = firework["spec"]["_tasks"][0]["job"]
+    _, _, defects, prediction = given["function_args"]
+    return defects, prediction, given["function_kwargs"].get("charge", 0)
 
 
 def _prediction(cluster: Cluster, key: str | None) -> PredictionRecord | None:

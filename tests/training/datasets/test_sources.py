@@ -165,6 +165,7 @@ def campaign(tmp_path):
     host, engine = copper.host(), copper.ENGINE
     records = [copper.record(configurations[0], shift=0.1 * np.arange(31))]
     records += [copper.record(configurations[0], copper.prediction(configurations[0]), shift=0.2 * np.arange(31))]
+    records += [copper.record(configurations[0], charge=1, shift=0.3)]  # which no network could be told of
     records += [copper.record(configurations[1], copper.prediction(configurations[1]))]
     records += [copper.record(configurations[2], converged=False), copper.record(configurations[3], error="it burst")]
     with open_store(tmp_path / "run") as store:
