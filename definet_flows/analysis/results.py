@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from definet_flows.analysis.accounting import CampaignAccount, campaign_account
-from definet_flows.analysis.savings import CountedPair, Threshold, counted_pairs, not_trained_on
-from definet_flows.analysis.table import SavingsRow, savings_table
+from definet_flows.analysis.savings import CountedPair, Threshold, counted_pairs, neutral, not_trained_on
+from definet_flows.analysis.table import SavingsRow, charged_table, savings_table
 from definet_flows.errors import InputError
 from definet_flows.records.building import build_savings
 from definet_flows.records.documents import (
@@ -59,6 +59,11 @@ class CampaignResults:
         return savings_table(self.savings, self.thresholds)
 
     @cached_property
+    def charged_rows(self) -> list[SavingsRow]:
+        """The savings table of charged cells."""
+        return charged_table(self.savings, self.thresholds)
+
+    @cached_property
     def account(self) -> CampaignAccount:
         """What was spent and saved in core-hours."""
         return campaign_account(self.campaign, self.relaxations, self.predictions, self.savings)
@@ -72,15 +77,16 @@ class CampaignResults:
     def n_done(self) -> int:
         """Configurations of the campaign of which every run is on record that it needs."""
         passed = {one.configuration_id: one.passed for one in self.predictions}
-        ran = {(run.configuration_id, run.start) for run in self.relaxations if self.is_current(run)}
+        ran = {(run.configuration_id, run.start, run.charge) for run in self.relaxations if self.is_current(run)}
         baseline = set(self.campaign.baseline_ids)
+        charges = self.campaign.settings.get("charges", [0])
         done = 0
         for identity in self.campaign.configuration_ids:
             if self.campaign.model is not None and identity not in passed:
                 continue
             starts = {"prerelaxed" if passed.get(identity) else "unrelaxed"}
             starts |= {"unrelaxed"} if identity in baseline else set()
-            done += all((identity, start) in ran for start in starts)
+            done += all((identity, start, charge) in ran for start in starts for charge in charges)
         return done
 
     def is_current(self, run: RelaxationRecord) -> bool:
@@ -92,8 +98,8 @@ class CampaignResults:
 
     @property
     def evidence(self) -> list[SavingsRecord]:
-        """The pairs that figures show: those that say something of new configurations, or all where none does."""
-        return not_trained_on(self.savings) or self.savings
+        """The pairs that figures show: those that say something of new configurations, or all neutral ones."""
+        return not_trained_on(self.savings) or neutral(self.savings)
 
     def pairs(self, threshold: Threshold) -> list[CountedPair]:
         """The pairs that figures show, counted at one threshold."""

@@ -78,12 +78,15 @@ def _show(results: CampaignResults, files: dict[str, Path], *, as_json: bool) ->
     if as_json:
         named = {name.lower(): str(path) for name, path in files.items()}
         rows = [asdict(row) for row in results.rows]
-        show_json({"campaign": results.campaign.name, **named, "rows": rows, "account": asdict(results.account)})
+        account = {"charged": [asdict(row) for row in results.charged_rows], "account": asdict(results.account)}
+        show_json({"campaign": results.campaign.name, **named, "rows": rows, **account})
         return
     if results.rows:
         show_savings(results.rows, results.title)
     else:
         typer.echo(f"{results.title}\nNo configuration has been relaxed from both starts yet: nothing to compare.")
+    if results.charged_rows:
+        show_savings(results.charged_rows, "Charged cells, which the checkpoint was not trained on, in no number above")
     show_account(results.account)
     typer.echo("\n".join(f"{name}: {path}" for name, path in files.items()))
 

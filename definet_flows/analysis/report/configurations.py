@@ -79,6 +79,9 @@ def configurations(results: CampaignResults) -> list[Configuration]:
     for run in results.relaxations:
         if results.is_current(run):
             of(run).runs.append(run)
+    for (identity, charge), one in found.items():
+        if charge and (identity, 0) in found:
+            one.prediction = found[identity, 0].prediction  # the network's one prediction serves all charges
     for pair in sorted(results.savings, key=lambda one: one.physics_hash == results.campaign.physics_hash):
         one = of(pair)
         one.pair = pair
@@ -148,6 +151,7 @@ def _row(one: Configuration, evidence: frozenset[str]) -> dict[str, Any]:
         "prerelaxed": pair.prerelaxed.ionic_steps if pair else other.ionic_steps if other else None,
         "saved": counted.unrelaxed_steps - counted.prerelaxed_steps if counted else None,
         "core_hours_saved": short(pair.net_core_hours_saved if pair else None),
+        "trust": short(pair.trust if pair else None, 2),
         "displacement": short(prediction.max_displacement if prediction else None, 3),
         "energy": short(min(converged, default=None), 9),
         # As tables and figures count them; only of pairs that figures show.

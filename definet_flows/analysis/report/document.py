@@ -81,7 +81,7 @@ def report_page(store: RecordStore, results: CampaignResults, live: Live | None 
         reload=f"{live.seconds:g}" if live else "",
         style=_asset("style.css"),
         headlines=sections.headlines(results, recorded),
-        savings=sections.savings(results.rows),
+        savings=sections.savings(results.rows) + sections.charged(results.charged_rows),
         account=sections.account(results),
         provenance=sections.provenance(results),
         payload="\n".join(_payload(store, results, listed)),

@@ -70,6 +70,12 @@ def savings(rows: Sequence[SavingsRow]) -> str:
     return table(header, lines) + (f"<p class='remark'>{escape(remark)}</p>" if remark else "")
 
 
+def charged(rows: Sequence[SavingsRow]) -> str:
+    """The savings table of charged cells; nothing where there are none."""
+    title = "Charged cells, which the checkpoint was not trained on, in no number above"
+    return f"<h3>{title}</h3>{savings(rows)}" if rows else ""
+
+
 def account(results: CampaignResults) -> str:
     """What relaxations and predictions cost."""
     settled = results.account

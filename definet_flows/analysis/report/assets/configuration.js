@@ -168,6 +168,7 @@ const configurationArticle = (row, { page, structures }, overview, crumbs) => {
     ["Charge", shown(row.charge)],
     ["Cluster seen in training", shown(row.exposure)],
     ["Guard", verdict(page.prediction)],
+    ["Trust, exp(−d/d₉₉)", shown(row.trust)],
     ["Largest predicted displacement", withUnit(row.displacement, "Å", 3)],
     ["Checkpoint", page.prediction ? page.prediction.checkpoint : DASH],
     ...pairFacts(page.pair),

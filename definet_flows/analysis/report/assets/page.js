@@ -1,12 +1,14 @@
 /* What is where: the overview, a configuration by its address, light and dark, and reloading while a campaign runs. */
 const COLUMNS = [
-  { key: "label", title: "Defects", cell: (row) => make("a", { href: `#/configuration/${row.path}` }, row.label) },
+  { key: "label", title: "Defects", always: true, cell: (row) => make("a", { href: `#/configuration/${row.path}` }, row.label) },
   { key: "supercell", title: "Supercell" },
-  { key: "status", title: "Outcome", cell: (row) => make("span", { class: row.status in LOSERS || row.status === "failed" || row.status === "did not converge" ? "lost" : null }, row.status) },
+  { key: "charge", title: "Charge", number: true },
+  { key: "status", title: "Outcome", always: true, cell: (row) => make("span", { class: row.status in LOSERS || row.status === "failed" || row.status === "did not converge" ? "lost" : null }, row.status) },
   { key: "unrelaxed", title: "Steps unrelaxed", number: true },
   { key: "prerelaxed", title: "Steps prerelaxed", number: true },
   { key: "saved", title: "Steps saved", number: true },
   { key: "core_hours_saved", title: "Core-hours saved", number: true, digits: 3 },
+  { key: "trust", title: "Trust", number: true, digits: 2 },
   { key: "displacement", title: "Predicted move (Å)", number: true, digits: 3 },
   { key: "energy", title: "Energy (eV)", number: true, digits: 8 },
   { key: "exposure", title: "Cluster in training" },
@@ -30,7 +32,8 @@ class Page {
     this.rows = rowsOf(overview);
     this.numbers = new Map(this.rows.map(({ path }, number) => [path, number]));
     this.configurations = new Configurations(overview);
-    this.table = new RowTable(document.querySelector("#configurations .configurations"), this.rows, COLUMNS, FILTERS, "table");
+    const telling = COLUMNS.filter(({ key, always }) => always || new Set(this.rows.map((row) => row[key])).size > 1);
+    this.table = new RowTable(document.querySelector("#configurations .configurations"), this.rows, telling, FILTERS, "table");
     this.scrolled = 0;
     this.atOverview = true;
     this.drawFigures();

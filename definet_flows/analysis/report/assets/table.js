@@ -107,7 +107,7 @@ class RowTable {
       "tr",
       {},
       this.columns.map(({ key, number, digits, cell }) =>
-        make("td", { class: number ? "number" : key === "exposure" ? null : "name" }, cell ? cell(row) : shown(row[key], digits)),
+        make("td", { class: number ? "number" : key === "exposure" ? "wrapped" : "name" }, cell ? cell(row) : shown(row[key], digits)),
       ),
     );
   }

@@ -91,7 +91,7 @@ class StructureViewer {
 
   fittingScale() {
     const longest = Math.max(1e-3, ...this.species.map((_, site) => norm(this.arrow(site))));
-    return Math.min(50, Math.max(1, Math.round(2.2 / longest)));
+    return Math.min(50, Math.max(1, Math.round(3 / longest)));
   }
 
   controls() {
@@ -140,7 +140,7 @@ class StructureViewer {
 
   radius(site) {
     const species = this.species[site];
-    return 0.42 * (species === VACANT ? 1.3 : this.elements[species].radius);
+    return 0.36 * (species === VACANT ? 1.3 : this.elements[species].radius);
   }
 
   atoms() {
@@ -149,7 +149,7 @@ class StructureViewer {
     this.species.forEach((species, site) => {
       const radius = this.radius(site);
       if (species !== VACANT) ball(site, radius, [...this.elements[species].colour, 1]);
-      if (this.changed.has(site)) ball(site, radius + 0.28, tintOf("unrelaxed", 0.33));
+      if (this.changed.has(site)) ball(site, radius + 0.3, tintOf("unrelaxed", 0.45));
     });
     return scene;
   }
@@ -184,7 +184,7 @@ class StructureViewer {
 
   arrows() {
     if (this.state.target < 0) return [];
-    const tint = tintOf("prerelaxed");
+    const tint = tintOf("ink");
     const scene = [];
     this.species.forEach((species, site) => {
       const whole = this.arrow(site).map((x) => x * this.state.scale);
@@ -193,8 +193,8 @@ class StructureViewer {
       const head = Math.min(0.6, 0.5 * length);
       const start = this.at(this.state.shown, site);
       const shaft = whole.map((x) => (x * (length - head)) / length);
-      scene.push(["rod", start, shaft, 0.1, tint]);
-      scene.push(["cone", plus(start, shaft), whole.map((x) => (x * head) / length), Math.min(0.26, 0.45 * head), tint]);
+      scene.push(["rod", start, shaft, 0.12, tint]);
+      scene.push(["cone", plus(start, shaft), whole.map((x) => (x * head) / length), Math.min(0.3, 0.5 * head), tint]);
     });
     return scene;
   }
