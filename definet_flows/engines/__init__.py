@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Tag
 
 from definet_flows.engines.forcefield import ForceFieldEngine
+from definet_flows.engines.gpaw.engine import GpawEngine
 from definet_flows.engines.relaxation import Engine, EngineDescription, Relaxation
 from definet_flows.engines.vasp.engine import VaspEngine
 
@@ -15,8 +16,19 @@ def _name(settings: Any) -> Any:
 
 
 EngineSettings = Annotated[
-    Annotated[ForceFieldEngine, Tag("forcefield")] | Annotated[VaspEngine, Tag("vasp")], Discriminator(_name)
+    Annotated[ForceFieldEngine, Tag("forcefield")]
+    | Annotated[GpawEngine, Tag("gpaw")]
+    | Annotated[VaspEngine, Tag("vasp")],
+    Discriminator(_name),
 ]
 """Settings of any engine, as a campaign file holds them; told apart by ``name``."""
 
-__all__ = ["Engine", "EngineDescription", "EngineSettings", "ForceFieldEngine", "Relaxation", "VaspEngine"]
+__all__ = [
+    "Engine",
+    "EngineDescription",
+    "EngineSettings",
+    "ForceFieldEngine",
+    "GpawEngine",
+    "Relaxation",
+    "VaspEngine",
+]

@@ -92,7 +92,12 @@ def _import_class(potential: str, path: str) -> Any:
 def potential_version(potential: str) -> str:
     """Package and version of a potential, with ASE's, for the record."""
     package = _NAMED.get(potential, (potential,))[0].partition(".")[0]
-    return ", ".join(f"{name} {_version(name)}" for name in dict.fromkeys((package, "ase")))
+    return package_versions(*dict.fromkeys((package, "ase")))
+
+
+def package_versions(*packages: str) -> str:
+    """Packages with their versions, for the record."""
+    return ", ".join(f"{name} {_version(name)}" for name in packages)
 
 
 def _version(package: str) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from definet_flows.defects import HOST_PRESETS, count_configurations, high_density, low_density_recipes
+from definet_flows.defects.host import content_hash
 from definet_flows.flows import load_campaign
 from definet_flows.settings import settings, workflows_directory
 
@@ -15,7 +18,8 @@ FILES = sorted(workflows_directory().glob("*.yaml"))
 def test_a_campaign_is_named_after_its_file(path):
     campaign = load_campaign(path)
     assert campaign.name == path.stem
-    assert campaign.engine.name == ("vasp" if path.stem.startswith("vasp-") else "forcefield")
+    named = [engine for engine in ("vasp", "gpaw") if engine in path.stem.split("-")]
+    assert campaign.engine.name == (named or ["forcefield"])[0]
     assert campaign.engine.force_threshold == 0.01
 
 
@@ -49,3 +53,19 @@ def test_high_density_uses_cells_of_20_angstrom_and_500_configurations(name):
     first = campaign.configurations.model_copy(update={"random": None}).configurations(host)
     assert len(first) == 500
     assert len({configuration.id for configuration in first}) == 500
+
+
+def test_the_split_of_hbn_is_the_one_that_was_drawn():
+    shares = ("train-3x3", "held-out-3x3", "held-out-4x4")
+    split = json.loads((workflows_directory() / "hbn-gpaw" / "split.json").read_text(encoding="utf-8"))
+    campaigns = {share: load_campaign(workflows_directory() / f"hbn-gpaw-{share}.yaml") for share in shares}
+    found = {
+        share: campaign.configurations.configurations(campaign.host.host()) for share, campaign in campaigns.items()
+    }
+    ids = {share: [configuration.id for configuration in drawn] for share, drawn in found.items()}
+    assert split == {"seed": split["seed"], "hash": content_hash(ids), **ids}
+    assert [len(ids[share]) for share in shares] == [20, 10, 4]
+    assert len(set().union(*ids.values())) == 34
+    assert len({campaign.engine.physics_hash for campaign in campaigns.values()}) == 1
+    seen = {cluster for configuration in found["train-3x3"] for cluster in configuration.possible_cluster_ids}
+    assert not {configuration.cluster_id for configuration in found["held-out-4x4"]} & (seen | {None})

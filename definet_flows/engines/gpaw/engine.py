@@ -1,0 +1,132 @@
+"""The GPAW engine: real DFT at the level of theory that the DefiNet paper used, in a fixed cell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from definet_flows.defects import DefectConfiguration, Host
+from definet_flows.engines.folders import LaunchFolder, run_name
+from definet_flows.engines.gpaw.settings import GpawSettings, grid_points
+from definet_flows.engines.moments import initial_moments
+from definet_flows.engines.potentials import package_versions
+from definet_flows.engines.relaxation import FloatArray, Relaxation, RunDetails
+from definet_flows.engines.starts import start_of, with_supercell_reference
+from definet_flows.engines.stepping import atoms_of, descend
+from definet_flows.errors import InputError
+
+if TYPE_CHECKING:
+    from definet_flows.engines.gpaw.journal import IonicStep
+
+JOURNAL = "steps.jsonl"
+
+
+class GpawEngine(GpawSettings):
+    """The GPAW engine; `relax` does the work, on one core."""
+
+    @property
+    def cores(self) -> int:
+        """Processor cores that one relaxation holds."""
+        return 1
+
+    @property
+    def threads(self) -> int:
+        """Threads of its numerical libraries: more make it slower."""
+        return 1
+
+    def in_campaign(self, directory: Path, _host: Host) -> Self:
+        """The engine as a campaign uses it: runs lie in its directory."""
+        return self.model_copy(update={"directory": (self.directory or directory / "gpaw").resolve()})
+
+    def relaxed_host(self, host: Host) -> Host:
+        """The host with GPAW's own pristine positions as its reference; its cell stays.
+
+        The supercell is relaxed as the configurations are, so that its k-points are theirs.
+
+        Raises
+        ------
+        InputError
+            If GPAW is not installed.
+        DefinetFlowsError
+            If the pristine cell does not converge.
+        """
+        if not self.relax_host or (host.reference and host.reference.physics_hash == self.physics_hash):
+            return host
+        return with_supercell_reference(host, self.relax_pristine(host), self.name, self.physics_hash)
+
+    def relax_pristine(self, host: Host) -> Relaxation:
+        """Relax the pristine supercell, the energy reference; errors as for `relax`."""
+        return self._relax(DefectConfiguration(host, ()), host.positions, "unrelaxed")
+
+    def relax(
+        self, configuration: DefectConfiguration, start_positions: FloatArray | None = None, charge: int = 0
+    ) -> Relaxation:
+        """Relax the atoms of a configuration in its fixed cell, in a directory of its own.
+
+        A run that was killed goes on from its last ionic step.
+
+        Parameters
+        ----------
+        configuration
+            What to relax.
+        start_positions
+            [n_sites, 3] Å in host site order; by default the unrelaxed start.
+        charge
+            0: charged cells are left to VASP.
+
+        Returns
+        -------
+        Relaxation
+            Also where the run failed: a self-consistency cycle that does not converge becomes its ``error``.
+
+        Raises
+        ------
+        InputError
+            If GPAW is not installed or lacks an element, or the cell is charged.
+        """
+        if charge:
+            raise InputError(
+                f"The GPAW engine relaxes neutral cells, and {charge:+d} was asked for; relax it with VASP."
+            )
+        start = start_of(configuration, start_positions, self.rattle)
+        return self._relax(configuration, start, "unrelaxed" if start_positions is None else "prerelaxed")
+
+    def _relax(self, configuration: DefectConfiguration, start: FloatArray, origin: str) -> Relaxation:
+        from definet_flows.engines.gpaw.calculator import JournalledGpaw, check_installed
+        from definet_flows.engines.gpaw.journal import Journal
+
+        check_installed()
+        name = run_name(configuration, start, origin, self.physics_hash)
+        folder = LaunchFolder((self.directory or Path("gpaw")) / name)
+        folder.begin(self.cores)
+        journal = Journal(folder.path / JOURNAL)
+        parameters = self.parameters | {"gpts": grid_points(configuration.host, self.grid_spacing)}
+        calculator = JournalledGpaw(parameters, journal, folder.path, len(folder.launches()))
+        atoms, sites = atoms_of(configuration, start)
+        atoms.set_initial_magnetic_moments(initial_moments(configuration, self.moments)[sites])
+        descent = descend(atoms, calculator, self, "GPAW")
+        folder.end(descent.error)
+        if descent.error is None:
+            calculator.forget_electrons()
+        version = package_versions("gpaw", "gpaw-data", "ase")
+        relaxation = descent.relaxation(configuration.host, sites, self.force_threshold, self.cores, version)
+        return relaxation.model_copy(update=self._electronic(folder, journal.steps, calculator.unfinished))
+
+    def _electronic(self, folder: LaunchFolder, steps: list[IonicStep], unfinished: int) -> dict[str, Any]:
+        """The figures of a run over all its launches that the motion of the atoms does not tell."""
+        seconds, core_hours = folder.costs()
+        details = RunDetails(
+            directory=str(folder.path),
+            functional="PBE",
+            encut=self.cutoff,
+            electronic_converged=not unfinished,
+            electronic_steps_history=[step.electronic_steps for step in steps],
+            energy_history=[step.energy for step in steps],
+        )
+        return {
+            "electronic_steps": sum(step.electronic_steps for step in steps) + unfinished,
+            "total_moment": steps[-1].total_moment if steps and not unfinished else None,
+            "wall_seconds": seconds,
+            "core_hours": core_hours,
+            "details": details,
+        }
