@@ -10,29 +10,46 @@ import argparse
 import itertools
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from definet_flows.defects import Host, enumerate_configurations
 from definet_flows.engines import ForceFieldEngine, Relaxation
-from definet_flows.records import RecordStore, RelaxationRecord, open_store
+from definet_flows.records import RecordStore, RelaxationRecord, ResultsStore, open_store
+from definet_flows.records.documents import CampaignRecord
 from definet_flows.records.extract import record_from_relaxation
+from definet_flows.records.query import Selection
 
+FILTERS: dict[str, dict[str, Any]] = {
+    "host": {"host": "WSe2"},
+    "label": {"label": "V_Mo+V_S"},
+    "species": {"species": "Te"},
+    "defect": {"defect": "W_Mo"},
+    "concentration": {"concentration": (0.07, 0.0705)},
+    "distance": {"distance": (9.0, 9.05)},
+    "state": {"state": ["failed", "unconverged"]},
+    "engine": {"engine": "vasp"},
+    "start": {"start": "prerelaxed"},
+    "charge": {"charge": -1},
+    "exposure": {"exposure": "same_size"},
+    "model": {"model": "other"},
+    "three filters": {"defect": "V_S", "state": "converged", "distance": (None, 3.0)},
+}
 QUERIES: dict[str, dict[str, Any]] = {
-    "one label, converged": {"$and": [{"label": {"$in": ["label-7"]}}, {"state": {"$in": ["converged"]}}]},
-    "all that failed": {"state": "failed"},
-    "not converged": {"state": {"$nin": ["converged"]}},
-    "many steps": {"ionic_steps": {"$gt": 48}},
-    "a field without a column": {"reason": "it crashed"},
+    "ionic_steps > 48": {"ionic_steps": {"$gt": 48}},
+    "reason, a text": {"reason": "it crashed"},
+    "label, a pattern": {"label": {"$regex": "^Te"}},
+    "a setting of the engine": {"engine.physics.max_steps": {"$lt": 100}},
+    "a list of forces": {"max_force_history": {"$elemMatch": {"$lt": 0.001}}},
 }
 BATCH = 1000
 
 
 def relaxations(number: int) -> Iterator[RelaxationRecord]:
-    """Relaxations of 25 steps on an 8×8 MoS2, told apart by their keys; a hundredth of them failed."""
+    """Relaxations of 25 steps on an 8×8 MoS2, told apart by their keys; each property that is asked for is that of a few."""
     host = Host.from_preset("MoS2", (8, 8, 1), vacuum=15)
     forces = [1.0 / (step + 1) for step in range(25)]
-    positions = host.positions.tolist()
     relaxation = Relaxation(
         converged=True,
         ionic_steps=25,
@@ -42,28 +59,89 @@ def relaxations(number: int) -> Iterator[RelaxationRecord]:
         wall_seconds=60.0,
         cores=1,
         core_hours=1 / 60,
-        positions=positions,
+        positions=host.positions.tolist(),
         engine_version="benchmark",
     )
     configuration = next(enumerate_configurations(host, "V_S"))
     record = record_from_relaxation(configuration, relaxation, ForceFieldEngine(), "benchmark")
+    parts = itertools.product(("V_S", "Se_S", "V_Mo", "V_Mo+V_S"), repeat=2)
+    labels = [f"{first}+{second}" for first, second in parts]
     for index in range(number):
-        lost = {"state": "failed", "reason": "it crashed"} if index % 100 == 0 else {}
-        own = {"key": f"{index:032x}", "label": f"label-{index % 97}", "ionic_steps": index % 50}
-        yield record.model_copy(update={**own, **lost, "positions": None})
+        own = {
+            "key": f"{index:032x}",
+            "label": labels[index % 16],
+            "ionic_steps": index % 50,
+            "concentration": index % 200 / 1000,
+            "defect_distance": 2 + index % 200 / 20,
+        }
+        yield record.model_copy(update={"positions": None, **own, **rarely(record, index % 100)})
 
 
-def measure(store: RecordStore, number: int) -> None:
-    """Fill a store and print what each query takes."""
+def rarely(record: RelaxationRecord, turn: int) -> dict[str, Any]:
+    """What only one record in a hundred has."""
+    changes: dict[int, dict[str, Any]] = {
+        0: {"state": "failed", "reason": "it crashed"},
+        1: {"host": record.host.model_copy(update={"name": "WSe2"})},
+        2: {"label": "Te_S+V_S"},
+        3: {"label": "W_Mo+V_S"},
+        4: {"engine": record.engine.model_copy(update={"name": "vasp"})},
+        5: {"start": "prerelaxed", "checkpoint": "a model", "exposure": "new"},
+        6: {"charge": -1},
+        7: {"exposure": "same_size"},
+        8: {"checkpoint": "other"},
+        9: {"label": "V_Mo+V_S"},
+    }
+    return changes.get(turn, {})
+
+
+def campaign() -> CampaignRecord:
+    """What the records are said to belong to."""
+    return CampaignRecord(
+        key="k",
+        name="benchmark",
+        content_hash="h",
+        settings={},
+        hosts={},
+        engine_name="forcefield",
+        physics={},
+        physics_hash="p",
+        model=None,
+    )
+
+
+def fill(store: RecordStore, number: int) -> None:
+    """Write the records and say how long that took."""
+    store.put_campaign(campaign())
     began = time.perf_counter()
     records = relaxations(number)
     while batch := list(itertools.islice(records, BATCH)):
         store.add_relaxations(batch)
     print(f"{number} relaxations written in {time.perf_counter() - began:.1f} s")
-    for name, criteria in QUERIES.items():
-        began = time.perf_counter()
-        found = sum(1 for _ in store.relaxations(criteria))
-        print(f"{name:26s}{found:8d} found{time.perf_counter() - began:8.2f} s")
+
+
+def timed(name: str, found: Callable[[], int]) -> None:
+    """Print how many an answer holds and what it took."""
+    began = time.perf_counter()
+    number = found()
+    print(f"{name:26s}{number:8d} found{time.perf_counter() - began:8.2f} s", flush=True)
+
+
+def measure(place: str) -> None:
+    """Print what each question takes, the opening of the store apart."""
+    with ResultsStore(place) as results:
+        asked: dict[str, Selection[Any]] = {
+            **{name: results.relaxations(**filters) for name, filters in FILTERS.items()},
+            **{name: results.relaxations(where=where) for name, where in QUERIES.items()},
+            "everything": results.relaxations(),
+        }
+        for name, selection in asked.items():
+            timed(name, selection.__len__)
+        timed("everything, as a table", lambda: len(asked["everything"].to_pandas()))
+        with tempfile.TemporaryDirectory() as folder:
+            for suffix in ("parquet", "csv", "jsonl"):
+                path = Path(folder) / f"all.{suffix}"
+                timed(f"everything, as {suffix}", lambda path=path: len(str(asked["everything"].write(path))) * 0)
+                print(f"{'':26s}{path.stat().st_size / 1e6:8.1f} MB")
 
 
 def main() -> None:
@@ -72,8 +150,11 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=100_000)
     parser.add_argument("--store", help="a new directory or an empty database; by default a directory for this run")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, open_store(arguments.store or folder) as store:
-        measure(store, arguments.records)
+    with tempfile.TemporaryDirectory() as folder:
+        place = arguments.store or folder
+        with open_store(place) as store:
+            fill(store, arguments.records)
+        measure(place)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,8 @@ EXTRAS = {
     "matplotlib": "report",
     "plotly": "report",
     "mp_api": "mp",
+    "pandas": "query",
+    "pyarrow": "query",
     "pymatgen.analysis.defects": "defects",
 }
 

@@ -1,29 +1,24 @@
-"""``results``: what a results store holds, as tables, JSON or CSV."""
+"""``results``: what a results store holds, as tables, JSON or CSV, and in files of other programs."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
 from enum import StrEnum
-from itertools import islice
-from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from definet_flows.cli.output import show_csv, show_json, show_table
+from definet_flows.cli.output import show_json, show_table
 from definet_flows.errors import InputError
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-
-    from definet_flows.records.documents import StoredDocument
-    from definet_flows.records.store import RecordStore
+    from definet_flows.records.query import Selection
 
 OPERATORS = {"=": "$in", "!=": "$nin", "<=": "$lte", ">=": "$gte", "<": "$lt", ">": "$gt"}
 CONDITION = re.compile(r"^\s*([\w.]+)\s*(!=|<=|>=|=|<|>)\s*(.*?)\s*$")
+RANGE = "LOW:HIGH"
 
 Place = Annotated[
     str,
@@ -32,19 +27,49 @@ Place = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Words = list[str] | None
+
+Where = Annotated[
+    Words,
+    typer.Option("--where", metavar="KEY=VALUE", help="Keep what fits; also !=, <, >, <=, >=. May be given again."),
+]
+Query = Annotated[str | None, typer.Option(metavar="JSON", help="Keep what fits a query of MongoDB.")]
+HostName = Annotated[Words, typer.Option(metavar="NAME", help="Of this host; given again, of any of them.")]
+Label = Annotated[Words, typer.Option(metavar="LABEL", help="With just these defects, such as V_Mo+V_S.")]
+Defect = Annotated[Words, typer.Option(metavar="DEFECT", help="With this defect, such as V_S, among others.")]
+Species = Annotated[Words, typer.Option(metavar="ELEMENT", help="With a defect that brings this element in.")]
+Concentration = Annotated[str | None, typer.Option(metavar=RANGE, help="Defects per site.")]
+Distance = Annotated[str | None, typer.Option(metavar=RANGE, help="Smallest defect–defect distance, Å.")]
+State = Annotated[Words, typer.Option(metavar="STATE", help="Such as converged, failed, prerelaxed_lost.")]
+EngineName = Annotated[Words, typer.Option(metavar="NAME", help="Such as forcefield, vasp.")]
+Start = Annotated[str | None, typer.Option(metavar="START", help="unrelaxed or prerelaxed.")]
+Charge = Annotated[list[int] | None, typer.Option(metavar="Q", help="Charge of the cell.")]
+Exposure = Annotated[Words, typer.Option(metavar="WHAT", help="What training saw: same_size, other_size, new.")]
+Savings = Annotated[str | None, typer.Option(metavar=RANGE, help="Share of the steps saved, 1 for all.")]
+SameMinimum = Annotated[
+    bool | None, typer.Option("--same-minimum/--other-minimum", help="Where both starts ended.", show_default=False)
+]
+Model = Annotated[Words, typer.Option(metavar="NAME", help="Name or hash of the checkpoint.")]
+CampaignName = Annotated[str | None, typer.Option(metavar="NAME", help="Planned or first run by this campaign.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="At most so many.")]
+Output = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", metavar="FILE", help="Write .parquet, .csv, .json, .jsonl, or structures as .xyz."),
+]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")]
 
 
-class Kind(StrEnum):
-    """Documents that a results store holds."""
+class Documents(StrEnum):
+    """Documents that can be asked for, by the names that the records have for them."""
 
     RELAXATIONS = "relaxations"
     SAVINGS = "savings"
     PREDICTIONS = "predictions"
 
 
-# What a terminal is wide enough for; --json and --csv print every field.
+# What a terminal is wide enough for; --json, --csv and files have every field.
 SHOWN = {
-    Kind.RELAXATIONS: (
+    Documents.RELAXATIONS: (
         "label",
         "configuration_id",
         "start",
@@ -54,89 +79,124 @@ SHOWN = {
         "energy",
         "core_hours",
     ),
-    Kind.SAVINGS: (
+    Documents.SAVINGS: (
         *("label", "configuration_id", "exposure", "pair_state", "unrelaxed.ionic_steps", "prerelaxed.ionic_steps"),
         *("steps_saved", "same_minimum"),
     ),
-    Kind.PREDICTIONS: ("label", "configuration_id", "exposure", "passed", "max_displacement", "seconds"),
+    Documents.PREDICTIONS: ("label", "configuration_id", "exposure", "passed", "max_displacement", "seconds"),
 }
 
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
     app.command(
-        "results", epilog="Example: definet-flows results demo-run --where label=V_Mo+V_S --where state=converged --csv"
+        "results",
+        epilog="Example: definet-flows results demo-run --defect V_S --state converged --where 'ionic_steps>20' -o found.csv",
     )(results)
 
 
 def results(
     place: Place,
-    where: Annotated[
-        list[str] | None,
-        typer.Option("--where", metavar="KEY=VALUE", help="Keep what fits; also !=, <, >, <=, >=. May be given again."),
-    ] = None,
-    kind: Annotated[Kind, typer.Option("--of", help="Which documents.")] = Kind.RELAXATIONS,
+    kind: Annotated[Documents, typer.Option("--of", help="Which documents.")] = Documents.RELAXATIONS,
+    where: Where = None,
+    query: Query = None,
+    host: HostName = None,
+    label: Label = None,
+    defect: Defect = None,
+    species: Species = None,
+    concentration: Concentration = None,
+    distance: Distance = None,
+    state: State = None,
+    engine: EngineName = None,
+    start: Start = None,
+    charge: Charge = None,
+    exposure: Exposure = None,
+    savings: Savings = None,
+    same_minimum: SameMinimum = None,
+    model: Model = None,
+    campaign: CampaignName = None,
+    limit: Limit = None,
+    output: Output = None,
     as_json: AsJson = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
+    as_csv: AsCsv = False,
 ) -> None:
     """Query the results of a campaign, while it runs or after."""
-    from definet_flows.records.store import open_store
-
-    if as_json and as_csv:
-        raise InputError("--json and --csv exclude each other; give one of them.")
-    criteria = {"$and": conditions} if (conditions := [_condition(kind, text) for text in where or ()]) else {}
-    with open_store(place, read_only=True) as store:
-        records = sorted(_records(store, kind, criteria), key=_order)
-    rows = [_flat(record.model_dump(mode="json", exclude={"positions"})) for record in islice(records, limit)]
-    if as_json:
-        show_json(rows)
-    elif as_csv:
-        columns = list(dict.fromkeys(field for row in rows for field in row)) or _fields(_document(kind))
-        show_csv(columns, [[row.get(column) for column in columns] for row in rows])
-    else:
-        show_table(SHOWN[kind], [[row.get(column) for column in SHOWN[kind]] for row in rows])
-        typer.echo(f"{len(rows)} of {len(records)} {kind.value}" if limit else f"{len(rows)} {kind.value}")
-
-
-def _records(store: RecordStore, kind: Kind, criteria: dict[str, Any]) -> Iterable[StoredDocument]:
-    if kind is Kind.SAVINGS:
-        return _savings(store, criteria)
-    return store.predictions(criteria) if kind is Kind.PREDICTIONS else store.relaxations(criteria)
+    filters = {
+        "host": host,
+        "label": label,
+        "defect": defect,
+        "species": species,
+        "state": state,
+        "engine": engine,
+        "start": start,
+        "charge": charge,
+        "exposure": exposure,
+        "model": model,
+        "campaign": campaign,
+        "same_minimum": same_minimum,
+        "savings": _range("--savings", savings),
+        "concentration": _range("--concentration", concentration),
+        "distance": _range("--distance", distance),
+    }
+    if sum((as_json, as_csv, output is not None)) > 1:
+        raise InputError("--json, --csv and --output exclude each other; give one of them.")
+    _answer(place, kind, filters, _criteria(where or [], query), limit, output, as_json=as_json, as_csv=as_csv)
 
 
-def _savings(store: RecordStore, criteria: dict[str, Any]) -> list[StoredDocument]:
-    """Savings as of now, which the store itself need not hold while its campaign runs."""
-    from definet_flows.records.building import build_savings
-    from definet_flows.records.store import RecordStore as Records
+def _answer(
+    place: str,
+    kind: Documents,
+    filters: dict[str, Any],
+    criteria: dict[str, Any],
+    limit: int | None,
+    output: Path | None,
+    *,
+    as_json: bool,
+    as_csv: bool,
+) -> None:
+    from definet_flows.records.query import Kind, ResultFilter, ResultsStore
+    from definet_flows.records.query.files import csv_text, writer_of
 
-    with Records.in_memory() as paired:
-        paired.put_savings(build_savings(store))
-        return list(paired.savings(criteria))
+    if output is not None:
+        writer_of(output)  # a name that cannot be written is said before anything is read
+    with ResultsStore(place) as store:
+        found = store.select(Kind(kind.value), ResultFilter.of(**filters), where=criteria)
+        selected = found[:limit]
+        if output is not None:
+            typer.echo(f"{selected.write(output)}: {_counted(selected, found, kind)}")
+        elif as_json:
+            show_json(selected.rows())
+        elif as_csv:
+            typer.echo(csv_text(found.kind, selected.records), nl=False)
+        else:
+            rows = selected.rows()
+            show_table(SHOWN[kind], [[row[column] for column in SHOWN[kind]] for row in rows])
+            typer.echo(_counted(selected, found, kind))
 
 
-def _order(record: StoredDocument) -> tuple[str, ...]:
-    return tuple(str(getattr(record, field, "")) for field in ("label", "configuration_id", "start"))
+def _counted(selected: Selection[Any], found: Selection[Any], kind: Documents) -> str:
+    of_all = "" if len(selected) == len(found) else f" of {len(found)}"
+    return f"{len(selected)}{of_all} {kind.value}"
 
 
-def _document(kind: Kind) -> type[StoredDocument]:
-    from definet_flows.records.documents import PredictionRecord, RelaxationRecord, SavingsRecord
+def _criteria(where: list[str], query: str | None) -> dict[str, Any]:
+    conditions = [_condition(text) for text in where]
+    if query is not None:
+        try:
+            conditions.append(json.loads(query))
+        except json.JSONDecodeError as error:
+            raise InputError(
+                f'--query is no JSON ({error}); write for example \'{{"n_defects": {{"$gt": 1}}}}\'.'
+            ) from error
+    return {"$and": conditions} if conditions else {}
 
-    if kind is Kind.SAVINGS:
-        return SavingsRecord
-    return PredictionRecord if kind is Kind.PREDICTIONS else RelaxationRecord
 
-
-def _condition(kind: Kind, text: str) -> dict[str, Any]:
+def _condition(text: str) -> dict[str, Any]:
     """One ``--where`` as MongoDB criteria."""
     parsed = CONDITION.match(text)
     if parsed is None:
         raise InputError(f"'{text}' is no condition; write --where KEY=VALUE, for example --where label=V_S.")
     field, operator, value = parsed.groups()
-    known = _fields(_document(kind))
-    if field not in known:
-        near = get_close_matches(field, known, n=3, cutoff=0.4) or known
-        raise InputError(f"{kind.value} have no field '{field}'; did you mean {', '.join(near)}?")
     candidates = _values(value)
     wanted = candidates if operator in {"=", "!="} else candidates[0]
     return {field: {OPERATORS[operator]: wanted}}
@@ -150,32 +210,15 @@ def _values(text: str) -> list[Any]:
         return [text]
 
 
-def _fields(model: type[BaseModel], prefix: str = "") -> list[str]:
-    """Dotted names of a document's fields, nested documents opened."""
-    return [
-        name
-        for field, annotation in model.model_fields.items()
-        for name in _names(prefix + field, annotation.annotation)
-    ]
-
-
-def _names(name: str, annotation: Any) -> Iterator[str]:
-    from pydantic import BaseModel
-
-    # A document that may be absent is opened like one that is there.
-    options = [option for option in get_args(annotation) if option is not type(None)]
-    inner = options[0] if get_origin(annotation) in {UnionType, Union} and len(options) == 1 else annotation
-    if isinstance(inner, type) and issubclass(inner, BaseModel):
-        yield from _fields(inner, f"{name}.")
-    else:
-        yield name
-
-
-def _flat(document: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for field, value in document.items():
-        if isinstance(value, dict):
-            flat.update(_flat(value, f"{prefix}{field}."))
-        else:
-            flat[f"{prefix}{field}"] = value
-    return flat
+def _range(option: str, text: str | None) -> tuple[float | None, float | None] | None:
+    """A range written LOW:HIGH, either limit of which may be left out; one number stands for itself."""
+    if text is None:
+        return None
+    limits = text.split(":") if ":" in text else [text, text]
+    try:
+        low, high = (float(limit) if limit.strip() else None for limit in limits)
+    except ValueError as error:
+        raise InputError(
+            f"{option} {text} is no range; write {RANGE}, such as 0.01:0.05, or 3: without a limit."
+        ) from error
+    return low, high

@@ -219,6 +219,8 @@ def _joined(word: str, conditions: Sequence[Condition]) -> Condition | None:
 def _field(document: Mapping[str, Any], name: str) -> Any:
     value: Any = document
     for part in name.split("."):
+        if isinstance(value, list):
+            return value  # any of its documents may answer
         value = value.get(part) if isinstance(value, Mapping) else None
     return value
 

@@ -222,3 +222,60 @@ def test_of_several_campaigns_one_is_reported(invoke, directory, in_database, tm
         ("prerelaxed", 2),
     ]
     assert "no campaign third" in " ".join(invoke("report", in_database, "--campaign", "third").stderr.split())
+
+
+def count(invoke, directory, *options):
+    return len(json.loads(invoke("results", directory, *options, "--json").stdout))
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--host", "MoS2", "--defect", "V_S", "--label", "V_S+V_S"], 7),
+        (["--species", "Se"], 0),
+        (["--state", "unconverged", "--state", "failed"], 1),
+        (["--start", "prerelaxed", "--state", "converged", "--exposure", "new"], 1),
+        (["--concentration", "0.07:0.08"], 7),
+        (["--concentration", ":0.07"], 0),
+        (["--engine", "forcefield", "--charge", "0", "--campaign", "small"], 7),
+        (["--model", "tiny", "--query", '{"ionic_steps": {"$lt": 5}}'], 2),
+        (["--of", "savings", "--savings", "0.5:", "--same-minimum"], 2),
+        (["--of", "savings", "--other-minimum"], 0),
+        (["--of", "predictions", "--distance", "3.1:3.15"], 1),
+    ],
+)
+def test_options_keep_what_fits(invoke, directory, options, expected):
+    assert count(invoke, directory, *options) == expected
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv", "json", "jsonl", "xyz"])
+def test_results_are_written_in_the_format_of_the_name(invoke, directory, tmp_path, suffix):
+    file = tmp_path / "new" / f"found.{suffix}"
+    reply = invoke("results", directory, "--state", "converged", "-o", file)
+    assert reply.exit_code == 0, reply.stderr
+    assert reply.stdout == f"{file}: 6 relaxations\n"
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["-o", "found.pdf"], "found.pdf has no suffix of a format; end it in .parquet, .csv"),
+        (["-o", "/proc/none/found.csv"], "/proc/none/found.csv cannot be written"),
+        (["-o", "/"], "is a folder; name a file in it"),
+        (["-o", "found.csv", "--json"], "--json, --csv and --output exclude each other"),
+        (["--distance", "5:3"], "The filter 'distance' cannot be used: nothing lies between 5 and 3"),
+        (["--savings", "a lot"], "--savings a lot is no range; write LOW:HIGH"),
+        (["--concentration", "1:2:3"], "--concentration 1:2:3 is no range"),
+        (["--query", "{n_defects: 1}"], "--query is no JSON"),
+        (["--query", '{"n_defect": 1}'], "relaxations have no field 'n_defect'; did you mean n_defects"),
+        (["--state", "done"], "relaxations have no state 'done'; the states are converged, unconverged, failed"),
+        (["--campaign", "smal"], "There is no campaign 'smal'"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_answered_is_one_sentence(invoke, directory, options, complaint):
+    reply = invoke("results", directory, *options)
+    assert reply.exit_code == 2
+    assert complaint in " ".join(reply.stderr.split())
+    assert "Traceback" not in reply.stderr

@@ -20,10 +20,12 @@ VALUES = st.one_of(
     st.sampled_from(["", "a", "b", "é", "1", "true"]),
 )
 STORED = st.one_of(VALUES, st.lists(st.integers(0, 1), max_size=2), st.just({"deep": 1}))
+NAMED = st.fixed_dictionaries({"name": STORED})
+HOST = st.one_of(STORED, NAMED, st.lists(NAMED, max_size=2))
 DOCUMENTS = st.lists(
     st.fixed_dictionaries(
         {},
-        optional={"state": STORED, "steps": STORED, "host": st.one_of(STORED, st.fixed_dictionaries({"name": STORED}))},
+        optional={"state": STORED, "steps": STORED, "host": HOST},
     ),
     min_size=1,
     max_size=8,
