@@ -121,7 +121,7 @@ const stepsFigure = (pairs, force) => () => {
     layout: {
       shapes: lines,
       annotations: notes,
-      xaxis: { title: { text: "configuration, sorted by the steps of its unrelaxed start" } },
+      xaxis: { title: { text: "configuration, sorted by its unrelaxed steps" } },
       yaxis: { title: { text: `ionic steps to ${force} eV/Å` }, rangemode: "tozero" },
     },
   };
@@ -145,6 +145,7 @@ const coreHoursFigure = (charged, spent) => () => {
         x: bars.map(([, hours]) => hours),
         text: bars.map(([, hours]) => shown(hours, 3)),
         textposition: "auto",
+        insidetextfont: { color: colour("paper") },
         marker: { color: bars.map(([, , tone]) => colour(tone)) },
         hovertemplate: "%{y}: %{x:.4g} core-hours<extra></extra>",
       },
