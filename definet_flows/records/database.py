@@ -35,6 +35,7 @@ INDEXES: Mapping[str, Sequence[tuple[str, ...]]] = {
     "predictions": (("configuration_id",), ("checkpoint_hash", "guard_hash"), ("campaign", "label")),
     "savings": (("configuration_id",), ("campaign", "label")),
     "build_failures": (("configuration_id",),),
+    "elements": (("physics_hash", "element"),),
     "arrays": (),
 }
 """Fields by which each collection is searched, besides its unique ``key``."""

@@ -54,6 +54,14 @@ class HostSummary(BaseModel):
     )
     n_sites: int = Field(description="Number of sites in the pristine supercell")
 
+    @property
+    def title(self) -> str:
+        """Name and size, such as MoS2 8×8×1; the number of sites of a supercell that is not along the unit cell's axes."""
+        matrix = self.supercell_matrix
+        is_diagonal = all(matrix[i][j] == 0 for i in range(3) for j in range(3) if i != j)
+        size = "×".join(str(matrix[i][i]) for i in range(3)) if is_diagonal else f"({self.n_sites} sites)"
+        return f"{self.name} {size}"
+
 
 class ConfigurationSummary(StoredDocument):
     """Which defect configuration a document is about."""

@@ -35,7 +35,7 @@ from definet_flows.records.trouble import STORE_FAILURES, explained
 
 STORE_FOLDER = "store"
 LOCK_FILE = "lock"
-COLLECTIONS = ("campaigns", "relaxations", "predictions", "savings", "build_failures", "arrays")
+COLLECTIONS = ("campaigns", "relaxations", "predictions", "savings", "build_failures", "elements", "arrays")
 KEPT = {"relaxations": {"state": "converged"}}
 """A document with these fields is not replaced by one without: a late report of a loss takes no result away."""
 

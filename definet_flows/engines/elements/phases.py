@@ -1,0 +1,176 @@
+"""The stable phase of each element: crystallographic facts, each with where it is published.
+
+Close-packed metals and diamond structures come from ASE's table of reference states. Their lattice parameters are where a
+relaxation starts, not where it ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pymatgen.core import Lattice, Structure
+from pymatgen.io.ase import AseAtomsAdaptor
+
+from definet_flows.errors import InputError
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+BOX = 12.0
+"""Å; edge of the cubic box that a molecule is relaxed in."""
+
+_ASE_SOURCE = "ASE reference_states, after Ashcroft and Mermin, Solid State Physics (1976)"
+_ASE_STRUCTURES = {"fcc", "bcc", "hcp", "diamond"}
+
+
+@dataclass(frozen=True)
+class ElementalPhase:
+    """A phase of one element.
+
+    Parameters
+    ----------
+    element
+        Its symbol.
+    name
+        What the phase is called.
+    source
+        Where its structure is published.
+    structure
+        Its primitive cell, or a molecule in its box.
+    molecule
+        Whether it is a molecule, whose box stays as it is.
+    """
+
+    element: str
+    name: str
+    source: str
+    structure: Structure
+    molecule: bool = False
+
+    def atoms(self) -> Atoms:
+        """A new ASE object of it."""
+        return AseAtomsAdaptor.get_atoms(self.structure, msonable=False)
+
+
+@dataclass(frozen=True)
+class _Crystal:
+    """Space group and setting, lattice (a, b, c in Å, angles in degrees), and fractional coordinates of the sites."""
+
+    name: str
+    space_group: str
+    lattice: tuple[float, float, float, float, float, float]
+    sites: Sequence[tuple[float, float, float]]
+    source: str
+
+
+_CRYSTALS = {
+    "B": _Crystal(
+        "alpha-rhombohedral B12",
+        "R-3m:H",
+        (4.908, 4.908, 12.567, 90, 90, 120),
+        [(0.1187, -0.1187, 0.8912), (0.1965, -0.1965, 0.0241)],
+        "Decker and Kasper, Acta Cryst. 12, 503 (1959)",
+    ),
+    "C": _Crystal(
+        "graphite",
+        "P6_3/mmc",
+        (2.464, 2.464, 6.711, 90, 90, 120),
+        [(0, 0, 0.25), (1 / 3, 2 / 3, 0.25)],
+        "Trucano and Chen, Nature 258, 136 (1975)",
+    ),
+    "P": _Crystal(
+        "black phosphorus",
+        "Cmce",
+        (3.3136, 10.478, 4.3763, 90, 90, 90),
+        [(0, 0.10168, 0.08056)],
+        "Brown and Rundqvist, Acta Cryst. 19, 684 (1965)",
+    ),
+    "S": _Crystal(
+        "alpha-S8",
+        "Fddd:2",
+        (10.4646, 12.8660, 24.4860, 90, 90, 90),
+        [
+            (0.14415, 0.04732, 0.0486),
+            (0.29277, 0.2269, 0.25406),
+            (0.21598, 0.28022, 0.32618),
+            (0.21405, 0.15761, 0.37947),
+        ],
+        "Rettig and Trotter, Acta Cryst. C 43, 2260 (1987)",
+    ),
+    "Se": _Crystal(
+        "trigonal Se",
+        "P3_121",
+        (4.3662, 4.3662, 4.9536, 90, 90, 120),
+        [(0.2254, 0, 1 / 3)],
+        "Cherin and Unger, Inorg. Chem. 6, 1589 (1967)",
+    ),
+    "Te": _Crystal(
+        "trigonal Te",
+        "P3_121",
+        (4.4572, 4.4572, 5.9290, 90, 90, 120),
+        [(0.2633, 0, 1 / 3)],
+        "Cherin and Unger, Acta Cryst. 23, 670 (1967)",
+    ),
+    "Ga": _Crystal(
+        "alpha-Ga",
+        "Cmce",
+        (4.5197, 7.6633, 4.5260, 90, 90, 90),
+        [(0, 0.1549, 0.0810)],
+        "Sharma and Donohue, Z. Kristallogr. 117, 293 (1962)",
+    ),
+    "In": _Crystal(
+        "tetragonal In",
+        "I4/mmm",
+        (3.2530, 3.2530, 4.9470, 90, 90, 90),
+        [(0, 0, 0)],
+        "Ridley, J. Less-Common Met. 8, 354 (1965)",
+    ),
+}
+
+_MOLECULES = {"H": 0.741, "N": 1.098, "O": 1.208, "F": 1.412, "Cl": 1.988}
+"""Bond lengths in Å."""
+
+_MOLECULE_SOURCE = "Huber and Herzberg, Constants of Diatomic Molecules (1979)"
+
+
+def elemental_phase(element: str) -> ElementalPhase:
+    """The stable phase of an element at room conditions.
+
+    Parameters
+    ----------
+    element
+        Symbol.
+
+    Raises
+    ------
+    InputError
+        If none is known here.
+    """
+    if element in _MOLECULES:
+        middle, half = BOX / 2, _MOLECULES[element] / 2
+        positions = [(middle, middle, middle - half), (middle, middle, middle + half)]
+        molecule = Structure(Lattice.cubic(BOX), [element] * 2, positions, coords_are_cartesian=True)
+        return ElementalPhase(element, f"{element}2 molecule", _MOLECULE_SOURCE, molecule, molecule=True)
+    if element in _CRYSTALS:
+        crystal = _CRYSTALS[element]
+        lattice = Lattice.from_parameters(*crystal.lattice)
+        sites = list(crystal.sites)
+        whole = Structure.from_spacegroup(crystal.space_group, lattice, [element] * len(sites), sites)
+        return ElementalPhase(element, crystal.name, crystal.source, whole.get_primitive_structure())
+    return _from_ase(element)
+
+
+def _from_ase(element: str) -> ElementalPhase:
+    from ase.build import bulk
+    from ase.data import atomic_numbers, reference_states
+
+    state = reference_states[atomic_numbers[element]] if element in atomic_numbers else None
+    if state is None or state["symmetry"] not in _ASE_STRUCTURES:
+        raise InputError(
+            f"No structure of the elemental phase of {element} is known here; write its energy into a table and give it as "
+            "`definet-flows energies --elements FILE`."
+        )
+    structure = AseAtomsAdaptor.get_structure(bulk(element))
+    return ElementalPhase(element, f"{state['symmetry']} {element}", _ASE_SOURCE, structure)
