@@ -1,4 +1,4 @@
-# make demo | test | lint | docs      Works from a fresh clone: the environment is made on the first call.
+# make demo | test | lint | docs | gpaw      Works from a fresh clone: the environment is made on the first call.
 
 PYTHON ?= $(or $(shell command -v python3.11),$(shell command -v python3))
 VENV   ?= .venv
@@ -10,8 +10,12 @@ DEMO_DIR     ?= demo-run
 # test with; without it the tests start a stand-in, which needs a Python 3.13 or newer besides (or those tests are skipped).
 PYTEST_FLAGS ?= -n 2
 
+# GPAW is built from source against these, for one core per relaxation.
+GPAW_LIBRARIES := xc fftw3 openblas
+GPAW_PACKAGES  := gcc libxc-dev libfftw3-dev libopenblas-dev
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs clean
+.PHONY: help demo test lint format docs gpaw clean
 
 help:
 	@sed -n 1p Makefile
@@ -35,6 +39,22 @@ $(VENV)/.dev: $(VENV)/.run
 
 $(VENV)/.docs: $(VENV)/.run
 	$(PIP) --editable '.[forcefield,report,docs]'
+	@touch $@
+
+gpaw: $(VENV)/.gpaw
+
+# Whether a program links to the libraries tells more than whether their packages are installed.
+LINKS_TO_GPAW_LIBRARIES := echo 'int main(void) { return 0; }' | \
+	cc -x c - -o /dev/null $(GPAW_LIBRARIES:%=-l%) 2> /dev/null
+
+$(VENV)/.gpaw: $(VENV)/.run
+	@$(LINKS_TO_GPAW_LIBRARIES) || \
+		{ test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -qq -y --no-install-recommends $(GPAW_PACKAGES); } || \
+		{ echo "GPAW needs a C compiler, libxc, FFTW and OpenBLAS: as root, apt-get install $(GPAW_PACKAGES) (or what your \
+	system calls them), then make gpaw again"; exit 2; }
+	@printf 'mpi = False\nfftw = True\nlibraries = "$(GPAW_LIBRARIES)".split()\n' > $(VENV)/gpaw-siteconfig.py
+# Built anew: a wheel that pip kept may stand on other libraries.
+	GPAW_CONFIG=$(abspath $(VENV))/gpaw-siteconfig.py $(PIP) --no-cache-dir --editable '.[forcefield,report,gpaw]'
 	@touch $@
 
 # One thread per process: several relaxations share the cores.

@@ -22,6 +22,10 @@ class SelfConsistencyError(RuntimeError):
     """A self-consistency cycle that came to no end."""
 
 
+class JournalEndsError(RuntimeError):
+    """What a run has left behind tells no more."""
+
+
 class JournalledGpaw(Calculator):
     """Energies and forces of GPAW, each step computed once however often a run is begun.
 
@@ -34,7 +38,7 @@ class JournalledGpaw(Calculator):
     folder
         Where GPAW's files lie: its output, of each launch apart, and its electrons after the last step.
     launch
-        Number of this launch.
+        Number of this launch; None to play back and compute nothing.
 
     Attributes
     ----------
@@ -44,11 +48,12 @@ class JournalledGpaw(Calculator):
 
     implemented_properties: list[str] = ["energy", "forces"]  # noqa: RUF012  ASE declares it on the instance
 
-    def __init__(self, parameters: dict[str, Any], journal: Journal, folder: Path, launch: int) -> None:
+    def __init__(self, parameters: dict[str, Any], journal: Journal, folder: Path, launch: int | None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.unfinished = 0
         self._parameters, self._journal = parameters, journal
-        self._log, self._restart = folder / f"gpaw-{launch}.txt", folder / RESTART
+        self._log = None if launch is None else folder / f"gpaw-{launch}.txt"
+        self._restart = folder / RESTART
         self._played = 0
         self._gpaw: Any = None
 
@@ -61,9 +66,13 @@ class JournalledGpaw(Calculator):
             If GPAW has no data set for an element.
         SelfConsistencyError
             If a self-consistency cycle does not converge.
+        JournalEndsError
+            If nothing is to be computed, and the journal tells no more.
         """
         super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
         step = self._next_in_journal(atoms)
+        if step is None and self._log is None:
+            raise JournalEndsError("the run ended here")
         if step is None:
             step = self._computed(atoms)
             self._journal.append(step)
@@ -79,7 +88,8 @@ class JournalledGpaw(Calculator):
             step = self._journal.steps[self._played]
             if np.abs(np.array(step.positions) - atoms.positions).max() < _SAME_PLACE:
                 return step
-        self._journal.cut(self._played)
+        if self._log is not None:
+            self._journal.cut(self._played)
         return None
 
     def _computed(self, atoms: Atoms) -> IonicStep:

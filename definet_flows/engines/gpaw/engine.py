@@ -91,21 +91,50 @@ class GpawEngine(GpawSettings):
         start = start_of(configuration, start_positions, self.rattle)
         return self._relax(configuration, start, "unrelaxed" if start_positions is None else "prerelaxed")
 
+    def left_behind(
+        self, configuration: DefectConfiguration, start_positions: FloatArray | None = None, charge: int = 0
+    ) -> Relaxation | None:
+        """What the files of a run tell that was lost before it could report; None where no ionic step was finished.
+
+        Parameters
+        ----------
+        configuration, start_positions, charge
+            As for `relax`; the pristine supercell is the configuration without defects.
+        """
+        has_defects = bool(configuration.defects)
+        start = start_of(configuration, start_positions, self.rattle) if has_defects else configuration.host.positions
+        folder = self._folder(configuration, start, "unrelaxed" if start_positions is None else "prerelaxed")
+        if charge or not (folder.path / JOURNAL).exists():
+            return None
+        return self._followed(configuration, start, folder, None)
+
     def _relax(self, configuration: DefectConfiguration, start: FloatArray, origin: str) -> Relaxation:
-        from definet_flows.engines.gpaw.calculator import JournalledGpaw, check_installed
-        from definet_flows.engines.gpaw.journal import Journal
+        from definet_flows.engines.gpaw.calculator import check_installed
 
         check_installed()
-        name = run_name(configuration, start, origin, self.physics_hash)
-        folder = LaunchFolder((self.directory or Path("gpaw")) / name)
+        folder = self._folder(configuration, start, origin)
         folder.begin(self.cores)
+        return self._followed(configuration, start, folder, len(folder.launches()))
+
+    def _folder(self, configuration: DefectConfiguration, start: FloatArray, origin: str) -> LaunchFolder:
+        name = run_name(configuration, start, origin, self.physics_hash)
+        return LaunchFolder((self.directory or Path("gpaw")) / name)
+
+    def _followed(
+        self, configuration: DefectConfiguration, start: FloatArray, folder: LaunchFolder, launch: int | None
+    ) -> Relaxation:
+        """Follow the atoms to their end; without the number of a launch, only as far as they have come."""
+        from definet_flows.engines.gpaw.calculator import JournalledGpaw
+        from definet_flows.engines.gpaw.journal import Journal
+
         journal = Journal(folder.path / JOURNAL)
         parameters = self.parameters | {"gpts": grid_points(configuration.host, self.grid_spacing)}
-        calculator = JournalledGpaw(parameters, journal, folder.path, len(folder.launches()))
+        calculator = JournalledGpaw(parameters, journal, folder.path, launch)
         atoms, sites = atoms_of(configuration, start)
         atoms.set_initial_magnetic_moments(initial_moments(configuration, self.moments)[sites])
         descent = descend(atoms, calculator, self, "GPAW")
-        folder.end(descent.error)
+        if launch is not None:
+            folder.end(descent.error)
         if descent.error is None:
             calculator.forget_electrons()
         version = package_versions("gpaw", "gpaw-data", "ase")

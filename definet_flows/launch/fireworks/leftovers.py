@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from fireworks.core.launchpad import LaunchPad
 
-from definet_flows.engines import Relaxation, VaspEngine
+from definet_flows.engines import GpawEngine, Relaxation, VaspEngine
 from definet_flows.jobs.hosts import configuration_from
 from definet_flows.launch.fireworks.cluster import Cluster
 from definet_flows.launch.fireworks.jobs import Assignment
@@ -41,7 +41,7 @@ def record_of_leftovers(
     engine = assignment.engine(place)
     name = assignment.campaign.name
     outcome = None
-    if isinstance(engine, VaspEngine):
+    if isinstance(engine, GpawEngine | VaspEngine):
         start = None if prediction is None else np.array(prediction.positions)
         outcome = engine.left_behind(configuration, start, charge)
     if outcome is None:

@@ -98,8 +98,12 @@ def test_a_run_that_was_killed_goes_on_in_its_magnetic_state(finished, engine, d
     process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", CHILD, str(task)])
     killed_in_step(process, tmp_path / "gpaw", 4)
     (run,) = (tmp_path / "gpaw").iterdir()
-    n_before = steps_on_disk(run)
-    found = engine().relax(DefectConfiguration.create(dimer, {1: "Li"}))
+    n_before, hydride = steps_on_disk(run), DefectConfiguration.create(dimer, {1: "Li"})
+    lost = engine().left_behind(hydride)
+    assert (lost.ionic_steps, lost.max_force_history) == (n_before, whole.max_force_history[:n_before])
+    assert (lost.converged, lost.error is None, lost.positions) == (False, False, None)
+    assert steps_on_disk(run) == n_before
+    found = engine().relax(hydride)
     gc.collect()
     assert found.converged
     assert n_before + cycles(run, 2) == found.ionic_steps == whole.ionic_steps, "no step is computed twice"
@@ -118,10 +122,12 @@ def test_a_run_that_was_finished_is_read_not_repeated(finished, hydride):
     assert not (run / "restart.gpw").exists()
     timing = {"wall_seconds", "core_hours"}
     assert found.model_dump(exclude=timing) == whole.model_dump(exclude=timing)
+    assert engine.left_behind(hydride).model_dump(exclude=timing) == whole.model_dump(exclude=timing)
 
 
 def test_self_consistency_that_does_not_converge_is_a_failed_run(engine, hydride):
     found = engine(max_electronic_steps=3).relax(hydride)
+    assert engine(max_electronic_steps=3).left_behind(hydride) is None, "no step was finished"
     assert not found.converged
     assert "GPAW failed after 0 evaluations" in found.error
     assert "did not converge in 3 electronic steps" in found.error
