@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from jobflow.core.store import JobStore
 
     from definet_flows.flows import Campaign
+    from definet_flows.records import BuildSummary
     from definet_flows.records.documents import BuildFailure, SavingsRecord
     from definet_flows.records.store import RecordStore
 
@@ -106,7 +107,7 @@ def build(
     as_json: AsJson = False,
 ) -> None:
     """Pair the runs of a results store and write what pre-relaxation saved: only what is missing or out of date."""
-    from definet_flows.records import BuildSummary, SavingsBuilder, open_store
+    from definet_flows.records import SavingsBuilder, open_store
     from definet_flows.records.documents import BuildFailure
 
     chosen = one_place(place, store)
@@ -118,7 +119,7 @@ def build(
     with open_store(chosen) as opened:
         if outputs is not None:
             outputs.take(opened, quiet=as_json)
-        summary: BuildSummary = SavingsBuilder(opened, from_scratch=from_scratch, retry_failed=retry_failed).build()
+        summary = SavingsBuilder(opened, from_scratch=from_scratch, retry_failed=retry_failed).build()
         failures = sorted(opened.read("build_failures", BuildFailure), key=lambda one: one.key)
         rows = [] if as_json else list(_rows(opened.savings()))
     if as_json:
@@ -126,10 +127,7 @@ def build(
         return
     if rows:
         show_table(COLUMNS, rows)
-    typer.echo(
-        f"{summary.pairs} pairs: {summary.built} records built, {summary.unchanged} up to date, {summary.failed} failed, "
-        f"{summary.left} that failed before left alone, {summary.removed} of pairs that are no more removed"
-    )
+    _show_summary(summary)
     _show_failures(failures)
 
 
@@ -185,6 +183,13 @@ def _rows(savings: Iterator[SavingsRecord]) -> Iterator[tuple[Any, ...]]:
             " → ".join(f"{median(counts):g}" if counts else "–" for counts in steps),
             round(median(trusted), 3) if trusted else None,
         )
+
+
+def _show_summary(summary: BuildSummary) -> None:
+    typer.echo(
+        f"{summary.pairs} pairs: {summary.built} records built, {summary.unchanged} up to date, {summary.failed} failed, "
+        f"{summary.left} that failed before left alone, {summary.removed} of pairs that are no more removed"
+    )
 
 
 def _show_failures(failures: list[BuildFailure]) -> None:

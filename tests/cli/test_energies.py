@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+
+import pytest
+from pymatgen.core import Lattice, Structure
+from typer.testing import CliRunner
+
+from definet_flows.cli.app import app
+from definet_flows.flows import load_campaign
+from definet_flows.launch.local import run_campaign
+from definet_flows.records import open_store
+from definet_flows.records.energetics import ElementRecord
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def campaign_file(copper, tmp_path_factory):
+    """Vacancies and palladium in ordered Cu3Au, which EMT knows to be stable."""
+    folder = tmp_path_factory.mktemp("campaign")
+    frac_coords = [[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]]
+    Structure(Lattice.cubic(3.75), ["Au", "Cu", "Cu", "Cu"], frac_coords).to(filename=str(folder / "Cu3Au.cif"))
+    return copper.write_campaign(
+        folder,
+        model="null",
+        host_lines="file: Cu3Au.cif\nsupercell: [2, 2, 2]",
+        configurations='{recipes: ["V_Cu", "V_Au", "Pd_Cu", "V_Cu+Pd_Cu"]}',
+    )
+
+
+@pytest.fixture(scope="module")
+def bare(campaign_file, tmp_path_factory):
+    """The campaign's results, with no elements in them."""
+    folder = tmp_path_factory.mktemp("bare") / "run"
+    run_campaign(load_campaign(campaign_file), folder, workers=1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(campaign_file, bare, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    shutil.copytree(bare, folder)
+    outcome = invoke("elements", campaign_file, "--dir", folder)
+    assert outcome.exit_code == 0, outcome.output
+    return folder
+
+
+def test_the_elements_of_host_and_dopants_are_relaxed_once(campaign_file, finished):
+    with open_store(finished, read_only=True) as store:
+        records = {one.element: one for one in store.read("elements", ElementRecord)}
+    assert set(records) == {"Au", "Cu", "Pd"}
+    assert {one.state for one in records.values()} == {"converged"}
+    again = json.loads(invoke("elements", campaign_file, "--dir", finished, "--json").output)
+    assert {one["last_updated"] for one in again} == {one.last_updated for one in records.values()}
+
+
+def test_formation_energies_at_both_limits_obey_the_host(finished):
+    (screen,) = json.loads(invoke("energies", finished, "--json").output)
+    limits = {one["limit"]: one["values"] for one in screen["limits"]}
+    assert set(limits) == {"Au-rich", "Cu-rich"}
+    for values in limits.values():
+        assert 3 * values["Cu"] + values["Au"] == pytest.approx(screen["pristine_energy"] / 8)
+    (gold,) = (one for one in screen["formation"] if one["label"] == "V_Au")
+    apart = gold["formation_energies"]["Cu-rich"] - gold["formation_energies"]["Au-rich"]
+    assert apart == pytest.approx(limits["Cu-rich"]["Au"] - limits["Au-rich"]["Au"])
+    # Σ E_f(parts) - E_f(complex) is the binding energy, whatever the limit.
+    energies = {one["configuration_id"]: one["formation_energies"]["Au-rich"] for one in screen["formation"]}
+    assert len(screen["binding"]) > 2
+    for one in screen["binding"]:
+        parts = sum(energies[part] for part in one["parts"])
+        assert one["binding_energy"] == pytest.approx(parts - energies[one["configuration_id"]])
+
+
+def test_the_table_names_every_limit_and_one_may_be_chosen(finished):
+    outcome = invoke("energies", "--store", finished)
+    assert outcome.exit_code == 0, outcome.output
+    assert "Chemical potentials, Au-rich" in outcome.output
+    assert "Chemical potentials, Cu-rich" in outcome.output
+    assert "not of DFT" in outcome.output
+    one = invoke("energies", finished, "--limit", "Cu-rich", "--pairs", "--csv")
+    rows = list(csv.DictReader(io.StringIO(one.output)))
+    assert "formation, Cu-rich (eV)" in rows[0]
+    assert "formation, Au-rich (eV)" not in rows[0]
+    assert {row["label"] for row in rows} == {"V_Cu+Pd_Cu"}
+    distances = [float(row["distance (Å)"]) for row in rows]
+    assert distances == sorted(distances)
+    assert len(distances) > 2
+
+
+def test_a_table_takes_the_place_of_the_records(finished, tmp_path):
+    (screen,) = json.loads(invoke("energies", finished, "--json").output)
+    table = tmp_path / "table.json"
+    table.write_text(json.dumps({"physics_hash": screen["physics_hash"], "elements": {"Cu": 5.0, "Au": 5.0}}))
+    (changed,) = json.loads(invoke("energies", finished, "--elements", table, "--json").output)
+    assert {one["limit"]: one["values"]["Cu"] for one in changed["limits"]}["Cu-rich"] == 5.0
+    table.write_text(json.dumps({"physics_hash": "another", "elements": {"Cu": 5.0}}))
+    refused = invoke("energies", finished, "--elements", table)
+    assert refused.exit_code == 2
+    assert "energies of different engines or settings cannot be combined" in refused.output
+
+
+def test_without_elements_the_rest_is_shown_and_the_cure_named(bare):
+    outcome = invoke("energies", bare)
+    assert outcome.exit_code == 0
+    assert "There is no energy of the elemental phase of Au, Cu" in outcome.output
+    assert "run `definet-flows elements`" in outcome.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["energies"], "Name the results once"),
+        (["energies", "{empty}"], "holds no results"),
+        (["energies", "{run}", "--json", "--csv"], "exclude each other"),
+        (["energies", "{run}", "--limit", "S-rich"], "There is no limit S-rich; there are Au-rich, Cu-rich"),
+        (["energies", "{run}", "--elements", "{empty}/none.yaml"], "There is no table of elements"),
+    ],
+)
+def test_bad_input_is_one_sentence(finished, tmp_path, arguments, sentence):
+    outcome = invoke(*(argument.format(empty=tmp_path, run=finished) for argument in arguments))
+    assert outcome.exit_code == 2
+    assert sentence in outcome.output
+
+
+def test_other_engines_are_refused_with_the_way_round(copper, tmp_path):
+    path = copper.write_campaign(tmp_path, model="null", engine="{name: vasp}")
+    outcome = invoke("elements", path, "--dir", tmp_path / "run")
+    assert outcome.exit_code == 2
+    assert (
+        "relaxed with the forcefield engine only, and copper has vasp: write their energies into a table"
+        in outcome.output
+    )
+
+
+def test_an_element_that_the_potential_cannot_treat_is_a_record_and_an_error(copper, tmp_path):
+    path = copper.write_campaign(tmp_path, model="null", configurations='{recipes: ["Mo_Cu", "Al_Cu"]}')
+    outcome = invoke("elements", path, "--dir", tmp_path / "run")
+    assert outcome.exit_code == 1
+    assert "Not relaxed: Mo (" in outcome.output
+    with open_store(tmp_path / "run", read_only=True) as store:
+        states = {one.element: one.state for one in store.read("elements", ElementRecord)}
+    assert states == {"Al": "converged", "Mo": "failed"}  # copper itself is the host, and its own reference

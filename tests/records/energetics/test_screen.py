@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import pytest
+
+from definet_flows.engines import ForceFieldEngine
+from definet_flows.records import RecordStore
+from definet_flows.records.energetics import element_energies, screen_energies
+from definet_flows.records.extract import pristine_configuration
+from tests.records.building.test_builder import campaign
+
+OTHER_ENGINE = ForceFieldEngine(potential="another.Potential")
+
+# 32 copper atoms of -3 eV; a vacancy costs 1.5 eV, so its cell is at -96 + 3 + 1.5 = -91.5 eV. Aluminium is at -2 eV in
+# its phase and dissolves for -0.4 eV: -96 + 3 - 2 - 0.4 = -95.4 eV. Side by side they are bound by 0.25 eV, which leaves
+# -91.5 - 95.4 + 96 - 0.25 = -91.15 eV, and 0.85 eV of formation energy; far apart by 0.01 eV.
+PRISTINE, VACANCY, ALUMINIUM, NEAR, FAR = -96.0, -91.5, -95.4, -91.15, -90.91
+PLACES = {"V": {0: "Vac"}, "Al": {0: "Al"}, "near": {0: "Vac", 1: "Al"}, "far": {0: "Vac", 7: "Al"}}
+
+
+@pytest.fixture
+def store(copper):
+    with RecordStore.in_memory() as opened:
+        opened.put_campaign(campaign(copper))
+        opened.add_relaxations([copper.record(pristine_configuration(copper.host()), energy=PRISTINE)])
+        energies = {"V": VACANCY, "Al": ALUMINIUM, "near": NEAR, "far": FAR}
+        opened.add_relaxations([copper.record(place(copper, name), energy=e) for name, e in energies.items()])
+        yield opened
+
+
+def place(copper, name):
+    return copper.configuration(PLACES[name])
+
+
+def screened(store, copper, **elements):
+    (screen,) = screen_energies(store, {copper.ENGINE.physics_hash: elements})
+    return screen
+
+
+def test_formation_energies_by_hand(store, copper):
+    screen = screened(store, copper, Al=-2.0)
+    found = {one.configuration_id: one for one in screen.formation}
+    (limit,) = screen.limits
+    assert (limit.limit, limit.values) == ("Cu-rich", {"Cu": -3.0, "Al": -2.0})
+    by_hand = {"V": 1.5, "Al": -0.4, "near": 0.85, "far": 1.09}
+    for name, expected in by_hand.items():
+        record = found[place(copper, name).id]
+        assert record.formation_energies == {"Cu-rich": pytest.approx(expected)}
+    assert found[place(copper, "near").id].added == {"Al": 1, "Cu": -2}
+    assert (record.energy, record.pristine_energy, record.charge) == (FAR, PRISTINE, 0)
+
+
+def test_binding_energies_and_their_distance_by_hand(store, copper):
+    screen = screened(store, copper)  # nothing of the elements is needed
+    assert [one.binding_energy for one in screen.binding] == [pytest.approx(0.25), pytest.approx(0.01)]
+    near, far = screen.binding
+    assert (near.defect_distance, far.defect_distance) == (pytest.approx(3.61), pytest.approx(3.61 * 3**0.5))
+    assert sorted(near.parts) == sorted([place(copper, "V").id, place(copper, "Al").id])
+    assert screen.left_out == {}
+
+
+def test_the_ranking_within_a_recipe_by_hand(store, copper):
+    ranking = {one.configuration_id: (one.rank, one.relative_energy) for one in screened(store, copper).ranking}
+    assert ranking[place(copper, "near").id] == (1, 0.0)
+    assert ranking[place(copper, "far").id] == (2, pytest.approx(0.24))
+    assert ranking[place(copper, "V").id] == (1, 0.0)
+
+
+def test_the_lowest_of_several_relaxations_counts(store, copper):
+    predicted = copper.prediction(place(copper, "V"))
+    store.add_relaxations([copper.record(place(copper, "V"), predicted, energy=VACANCY - 0.5)])
+    (vacancy,) = (one for one in screened(store, copper, Al=-2.0).formation if one.label == "V_Cu")
+    assert (vacancy.start, vacancy.formation_energies["Cu-rich"]) == ("prerelaxed", pytest.approx(1.0))
+
+
+def test_an_element_that_is_missing_leaves_out_what_needs_it(store, copper):
+    screen = screened(store, copper)
+    known = {one.label: one.formation_energies for one in screen.formation}
+    assert known["V_Cu"] == {"Cu-rich": pytest.approx(1.5)}
+    assert known["Al_Cu"] == known["V_Cu+Al_Cu"] == {}
+    assert screen.remarks == ["There is no energy of the elemental phase of Al."]
+
+
+def test_elements_of_another_engine_are_not_used(store, copper):
+    (screen,) = screen_energies(store, {OTHER_ENGINE.physics_hash: {"Al": -2.0}})
+    assert screen.limits[0].values == {"Cu": -3.0}
+
+
+def test_engines_and_supercells_are_kept_apart(store, copper):
+    store.add_relaxations([copper.record(place(copper, "V"), engine=OTHER_ENGINE, energy=-10.0)])
+    screens = screen_energies(store, {})
+    assert [len(one.ranking) for one in screens] == [4, 1]
+    assert screens[1].remarks == [
+        "The pristine supercell has no converged relaxation, so that only rankings are known."
+    ]
+    assert screens[1].formation == screens[1].binding == []
+
+
+def test_what_is_left_out_is_counted(store, copper):
+    charged = copper.record(place(copper, "V"), energy=VACANCY).model_copy(update={"key": "f" * 32, "charge": -1})
+    lost = copper.record(copper.configuration({0: "Ni"}), converged=False)
+    unpaired = copper.record(copper.configuration({0: "Ni", 1: "Al"}), energy=-94.0)
+    store.add_relaxations([charged, lost, unpaired])
+    screen = screened(store, copper)
+    assert screen.left_out == {
+        "did not converge": 1,
+        "charged, which needs a finite-size correction": 1,
+        "without a binding energy, for a part of it has no converged relaxation alone": 1,
+    }
+    assert {one.charge for one in screen.ranking if one.label == "V_Cu"} == {0, -1}
+
+
+def test_the_lowest_converged_phase_of_each_element_is_taken():
+    from tests.records.energetics.element_records import element
+
+    with RecordStore.in_memory() as store:
+        store.write(
+            "elements", [element("Al", -1.9, "old"), element("Al", -2.0, "new"), element("Cu", -3.5, state="failed")]
+        )
+        store.write("elements", [element("Al", -9.0, physics_hash="other")])
+        assert element_energies(store) == {"p" * 16: {"Al": -2.0}, "other": {"Al": -9.0}}
