@@ -1,4 +1,4 @@
-"""The two kinds of failure a user can meet, each with the exit code the command line gives it."""
+"""The two kinds of failure a user can meet, each with the exit code the command line gives it, and what all rooms must know."""
 
 
 class DefinetFlowsError(Exception):
@@ -11,3 +11,7 @@ class InputError(DefinetFlowsError):
     """Something the user supplied cannot be used (exit code 2); the message says what to change."""
 
     exit_code = 2
+
+
+class BrokenDeviceError(DefinetFlowsError):
+    """A GPU failed at something, and nothing more can be computed on it in this process."""

@@ -16,7 +16,7 @@ from definet_flows.definet.checkpoint import Checkpoint, load_checkpoint
 from definet_flows.definet.graph import HostGraph
 from definet_flows.definet.guard import Guard, GuardSettings, GuardVerdict
 from definet_flows.definet.inference import FastNetwork, Forward, ModuleForward, prepare
-from definet_flows.errors import InputError
+from definet_flows.errors import BrokenDeviceError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -33,6 +33,14 @@ _CPU_BUDGET = 2**27  # bytes; larger batches are no faster on a CPU
 _GPU_SHARE = 0.4  # of the whole memory, not of what is free: the same batches, hence the same digits, in every run
 _LARGEST_BATCH = 512
 _FAST_BATCH = 32  # the fast route divides it as its cache likes
+_FAILURES = (
+    RuntimeError,
+    MemoryError,
+    ValueError,
+    IndexError,
+    ArithmeticError,
+    AssertionError,
+)  # of torch, mostly the first
 _FEW = 8  # up to so many structures, preparing a host for fast inference takes longer than it saves
 
 
@@ -132,6 +140,8 @@ class Prerelaxer:
         ------
         InputError
             The configurations are of several hosts.
+        BrokenDeviceError
+            A GPU cannot be used any more in this process.
         """
         stream = iter(configurations)
         first = next(stream, None)
@@ -190,7 +200,12 @@ class Prerelaxer:
             return [], size
         try:
             return list(self._displacements(batch, forward)), size
-        except (RuntimeError, MemoryError) as error:  # torch reports most failures, also of memory, as RuntimeError
+        except _FAILURES as error:
+            if _breaks_device(error):
+                raise BrokenDeviceError(
+                    f"The network broke the GPU at one of {len(batch)} structures ({_first_line(error)}): predict them one by "
+                    "one, each process up to the first that fails."
+                ) from error
             if len(batch) == 1:
                 logger.warning("no prediction for %s: %s", batch[0].id, error)
                 return [_reason(error)], size
@@ -285,7 +300,16 @@ def is_out_of_memory(error: BaseException) -> bool:
 def _reason(error: BaseException) -> str:
     if is_out_of_memory(error):
         return "the structure alone does not fit into the memory"
-    return f"the network failed on it ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+    return f"the network failed on it ({_first_line(error)})"
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _breaks_device(error: BaseException) -> bool:
+    """Whether a GPU's context is lost with this error: whatever is asked of it afterwards fails as well."""
+    return "CUDA error" in str(error) and not is_out_of_memory(error)
 
 
 def _checked_batch_size(batch_size: int | Literal["auto"]) -> int | Literal["auto"]:

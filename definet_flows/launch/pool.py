@@ -27,6 +27,9 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 DEATHS_IN_A_ROW = 8
 """So many processes lost without a result between them mean that something is wrong with the machine, not with a task."""
 
+KILLED = "its worker process was killed twice, the second time with the machine to itself (perhaps for lack of memory)"
+"""Why a task has no result that was lost."""
+
 Subject = TypeVar("Subject")
 
 

@@ -14,20 +14,19 @@ from definet_flows.flows.campaign import Campaign
 from definet_flows.flows.plan import PlannedRun, campaign_record, plan_runs
 from definet_flows.jobs import GenerateMaker, ModelSettings, PrerelaxMaker, RelaxHostMaker, RelaxMaker
 from definet_flows.jobs.hosts import Defects, configuration_from
-from definet_flows.launch.pool import Outcome, Task, WorkerPool
+from definet_flows.launch.pool import KILLED, Outcome, Task, WorkerPool
+from definet_flows.launch.predicting import refusals
 from definet_flows.launch.progress import Meter, OnProgress
 from definet_flows.launch.worker import describe_model, run_job
 from definet_flows.records.documents import CampaignRecord, ModelSummary, PredictionRecord, RelaxationRecord
 from definet_flows.records.errors import StoreError
-from definet_flows.records.extract import record_from_prediction, record_of_loss, reference_of
+from definet_flows.records.extract import record_of_loss, reference_of
 from definet_flows.records.store import RecordStore
 
 logger = logging.getLogger(__name__)
 
 CHUNK = 32
 """Configurations per prediction job: few enough to lose little, many enough to fill a batch."""
-
-KILLED = "its worker process was killed twice, the second time with the machine to itself (perhaps for lack of memory)"
 
 
 class Stages:
@@ -153,7 +152,7 @@ class Stages:
                 meter.count(len(records))
             missing = lost
         if missing:
-            refused = _refused(missing, settings, model, self.campaign.name)
+            refused = refusals(missing, settings, model, self.campaign.name)
             self.store.add_predictions(refused)
             found.update((record.configuration_id, record) for record in refused)
             meter.count(len(refused), failed=len(refused))
@@ -243,15 +242,3 @@ class Stages:
         prediction = self._prediction_of(run)
         about = (self.engine, self.campaign.name, reason, outcome.seconds)
         return record_of_loss(run.configuration, *about, prediction, run.charge)
-
-
-def _refused(
-    configurations: Sequence[DefectConfiguration], settings: ModelSettings, model: ModelSummary, campaign: str
-) -> list[PredictionRecord]:
-    """Predictions that could not be made, as refusals, so that their configurations are relaxed unrelaxed."""
-    from definet_flows.definet import GuardVerdict, Prediction, load_checkpoint
-
-    card = load_checkpoint(settings.checkpoint).card
-    verdict = GuardVerdict.of([f"no prediction: {KILLED}"], None)
-    nothing = (Prediction(one, None, verdict, 0.0, card.exposure(one)) for one in configurations)
-    return [record_from_prediction(prediction, model, campaign) for prediction in nothing]

@@ -9,8 +9,11 @@ import os
 import signal
 import sys
 import threading
+import traceback
 import warnings
 from typing import TYPE_CHECKING, Any
+
+from definet_flows.errors import BrokenDeviceError
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -74,7 +77,11 @@ def run_job(maker: Maker, *arguments: Any) -> Any:
     with warnings.catch_warnings():
         # jobflow calls a function of monty that is to go in 2028.
         warnings.filterwarnings("ignore", message="cd is deprecated", category=FutureWarning)
-        run_locally(work, store=store, log=False, raise_immediately=True)
+        try:
+            run_locally(work, store=store, log=False, raise_immediately=True)
+        except BrokenDeviceError:
+            traceback.print_exc()
+            os._exit(1)  # the next task gets another process, with a device that works
     return store.get_output(work.uuid, load=True)
 
 

@@ -12,7 +12,7 @@ from definet_flows.definet import Checkpoint, DefiNet, GuardSettings, HostGraph,
 from definet_flows.definet.inference import forward
 from definet_flows.definet.inference.kernels import load_kernels
 from definet_flows.definet.prerelaxer import is_out_of_memory
-from definet_flows.errors import InputError
+from definet_flows.errors import BrokenDeviceError, InputError
 
 
 @pytest.fixture
@@ -162,7 +162,9 @@ def test_every_way_to_run_out_of_memory_is_known(error):
     assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
 
 
-@pytest.mark.parametrize("error", [RuntimeError("kernel fell over\nstack"), MemoryError()])
+@pytest.mark.parametrize(
+    "error", [RuntimeError("kernel fell over\nstack"), IndexError("kernel fell over"), MemoryError()]
+)
 def test_the_one_structure_that_fails_is_isolated(checkpoint, configurations, failing, error):
     expected = positions(Prerelaxer(checkpoint, "cpu").predict(configurations))
     culprit = torch.from_numpy(configurations[3].markers)
@@ -184,6 +186,17 @@ def test_the_one_structure_that_fails_is_isolated(checkpoint, configurations, fa
     )
     assert "\n" not in failed.verdict.reasons[0]
     assert np.allclose(positions(predictions), np.delete(expected, 3, axis=0), atol=1e-6)
+
+
+def test_a_broken_gpu_is_told_and_not_blamed_on_the_others(checkpoint, configurations, failing):
+    def broken(markers, out):
+        raise RuntimeError("CUDA error: device-side assert triggered\nmore of it")
+
+    failing(broken)
+    with pytest.raises(
+        BrokenDeviceError, match=r"broke the GPU at one of 7 structures \(CUDA error: device-side assert"
+    ):
+        list(Prerelaxer(checkpoint, "cpu").predict(configurations))
 
 
 @pytest.mark.parametrize("guard", [GuardSettings(), None])

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 import traceback
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,6 +90,7 @@ def _launch(configuration, folder, category, fault, launches):
         with (folder / f"log-{os.getpid()}").open("w") as log:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
+            warnings.simplefilter("ignore")  # as in any launcher, unlike in the test it was forked from
             _install(fault)
             _run(configuration, folder, category, launches)
         code = 0

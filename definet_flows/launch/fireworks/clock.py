@@ -44,16 +44,17 @@ def note_clock(store: RecordStore) -> None:
     store
         The results; the note lies beside them.
     """
-    database = _database(store)
+    database = database_beside(store)
     ahead = time.time() - database_seconds(database.client)
     database[CLOCKS].update_one({"_id": socket.gethostname()}, {"$set": {"ahead": ahead}}, upsert=True)
 
 
 def clocks(store: RecordStore) -> dict[str, float]:
     """Seconds that each machine's clock is ahead, by its name."""
-    return {one["_id"]: one["ahead"] for one in _database(store)[CLOCKS].find({})}
+    return {one["_id"]: one["ahead"] for one in database_beside(store)[CLOCKS].find({})}
 
 
-def _database(store: RecordStore) -> Database[dict[str, Any]]:
+def database_beside(store: RecordStore) -> Database[dict[str, Any]]:
+    """The database that a results store lies in, for what is noted beside it."""
     collection: Collection[dict[str, Any]] = store.stores["campaigns"]._collection  # noqa: SLF001
     return collection.database

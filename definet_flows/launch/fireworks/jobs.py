@@ -6,6 +6,7 @@ is read from the results store, and its result is there before FireWorks hears o
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -19,20 +20,25 @@ from jobflow.core.maker import Maker
 
 from definet_flows.defects import DefectConfiguration, Host
 from definet_flows.engines import EngineSettings
+from definet_flows.errors import BrokenDeviceError
 from definet_flows.flows.campaign import Campaign
 from definet_flows.flows.plan import PlannedRun, defect_runs, pristine_run
 from definet_flows.flows.resources import Resources
-from definet_flows.jobs import PrerelaxMaker, RelaxHostMaker, RelaxMaker, summarize
+from definet_flows.jobs import ModelSettings, PrerelaxMaker, RelaxHostMaker, RelaxMaker, summarize
 from definet_flows.jobs.hosts import Defects, configuration_from, named
 from definet_flows.jobs.prerelax import PREDICT_JOB
+from definet_flows.launch.fireworks.attempts import attempt
 from definet_flows.launch.fireworks.clock import note_clock
 from definet_flows.launch.fireworks.cluster import batches, store_beside
 from definet_flows.launch.fireworks.routing import LIST_JOB, marked, routed
+from definet_flows.launch.predicting import one_by_one
 from definet_flows.records.documents import PredictionRecord, RelaxationRecord
 from definet_flows.records.errors import StoreContentError
 from definet_flows.records.extract import PRISTINE_LABEL, planned_key, reference_of
 from definet_flows.records.keys import prediction_key
 from definet_flows.records.store import RecordStore
+
+logger = logging.getLogger(__name__)
 
 FINISHED = frozenset({"converged", "unconverged"})
 """States in which a relaxation is not run again by itself; one that failed is, when it is asked for."""
@@ -287,8 +293,11 @@ def _prediction(store: RecordStore, key: str) -> PredictionRecord:
 def _predicted(
     store: RecordStore, assignment: Assignment, configurations: Sequence[DefectConfiguration]
 ) -> dict[str, PredictionRecord]:
-    """The predictions of these configurations by id, those that are not on record made and recorded first."""
-    model = assignment.campaign.model
+    """The predictions of these configurations by id, those that are not on record made and recorded first.
+
+    All together; where that killed the process, or broke its GPU, one by one in processes of their own.
+    """
+    model, name = assignment.campaign.model, assignment.campaign.name
     assert model is not None  # noqa: S101  for the type checker
     summary, reference = model.summary(), reference_of(assignment.host)
     hashes = summary.checkpoint_hash, summary.guard_hash, reference
@@ -296,11 +305,26 @@ def _predicted(
     known = (record for some in batches(keys) for record in store.predictions({"key": {"$in": list(some)}}))
     found = {record.configuration_id: record for record in known}
     missing = [one for one in configurations if one.id not in found]
-    if missing:
-        maker = PrerelaxMaker(model, assignment.campaign.name)
-        content = [one.content for one in missing]
-        made = maker.make.original(maker, content, assignment.host.to_dict())  # type: ignore[attr-defined]
-        records = [PredictionRecord.model_validate(output) for output in made]
-        store.add_predictions(records)
-        found.update((record.configuration_id, record) for record in records)
+    if not missing:
+        return found
+    with attempt(store, keys) as is_first:
+        made = _together(missing, model, name) if is_first else None
+        parts = [made] if made else ([record] for record in one_by_one(missing, model, summary, name))
+        for records in parts:
+            store.add_predictions(records)
+            found.update((record.configuration_id, record) for record in records)
     return found
+
+
+def _together(
+    configurations: Sequence[DefectConfiguration], model: ModelSettings, campaign: str
+) -> list[PredictionRecord] | None:
+    """Predictions made in batches in this process; None where one of them broke the GPU."""
+    maker = PrerelaxMaker(model, campaign)
+    content = [one.content for one in configurations]
+    try:
+        made = maker.make.original(maker, content, configurations[0].host.to_dict())  # type: ignore[attr-defined]
+    except BrokenDeviceError as error:
+        logger.warning(str(error))
+        return None
+    return [PredictionRecord.model_validate(output) for output in made]
