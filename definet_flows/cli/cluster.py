@@ -1,33 +1,19 @@
-"""``submit``, ``status`` and ``recover``: campaigns on a cluster, through FireWorks."""
+"""``status``, ``stop``, ``resume`` and ``recover``: campaigns under way, on a cluster or, to look at, in a directory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from definet_flows.cli.campaigns import campaign_file
 from definet_flows.cli.output import show_json, show_table
-from definet_flows.errors import InputError
+from definet_flows.cli.submission import AsJson, ConfigDir, opened_cluster
 
 if TYPE_CHECKING:
-    from definet_flows.launch.fireworks.cluster import Cluster
-    from definet_flows.launch.fireworks.estimate import Estimate
     from definet_flows.launch.fireworks.recovery import Recovery
-    from definet_flows.launch.fireworks.status import CampaignStatus
-    from definet_flows.launch.fireworks.submitting import Plan
+    from definet_flows.launch.status import CampaignStatus
 
-ConfigDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--config-dir",
-        metavar="DIR",
-        help="Configuration folder of `hpc init`; by default DEFINET_FLOWS_CONFIG_DIR or ~/.definet-flows.",
-    ),
-]
 LostAfter = Annotated[
     float | None,
     typer.Option(
@@ -36,75 +22,30 @@ LostAfter = Annotated[
         help="A running job without a sign of life for so long is lost; FireWorks' RUN_EXPIRATION_SECS by default.",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
-    app.command("submit", epilog="Example: definet-flows submit low-density-mos2 --dir /scratch/me/mos2 --dry-run")(
-        submit
-    )
     app.command("status", epilog="Example: definet-flows status low-density-mos2")(status)
+    app.command("stop", epilog="Example: definet-flows stop low-density-mos2 --now")(stop)
+    app.command("resume", epilog="Example: definet-flows resume low-density-mos2")(resume)
     app.command("recover", epilog="Example: definet-flows recover low-density-mos2")(recover)
-
-
-def submit(
-    campaign: Annotated[
-        str, typer.Argument(metavar="CAMPAIGN", help="A campaign file, or the name of one that ships.")
-    ],
-    directory: Annotated[
-        Path | None,
-        typer.Option(
-            "--dir",
-            metavar="DIR",
-            help="Where its runs go, on a file system that all nodes see; by default a folder of its name here.",
-        ),
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be submitted.")] = False,
-    config_dir: ConfigDir = None,
-    as_json: AsJson = False,
-) -> None:
-    """Hand a campaign to a cluster, or what is missing of it: what is on record or on its way is not run twice."""
-    path = campaign_file(campaign)
-    from definet_flows.flows import load_campaign
-
-    loaded = load_campaign(path)
-    with _cluster(config_dir) as cluster:
-        from definet_flows.launch.fireworks import estimate, submitting
-
-        plan = submitting.plan_submission(loaded, cluster, directory or Path(loaded.name))
-        costs = {
-            "GPU-hours": estimate.gpu_hours(plan, cluster.store),
-            "core-hours": estimate.core_hours(plan, cluster.store),
-        }
-        n_submitted = 0 if dry_run else submitting.submit(plan, cluster)
-    if as_json:
-        show_json(_facts(plan, costs) | {"submitted": n_submitted})
-        return
-    _show_plan(plan, costs)
-    if dry_run:
-        typer.echo("Nothing was submitted.")
-    elif n_submitted:
-        typer.echo(f"{n_submitted} configurations submitted. Next: definet-flows status {loaded.name}")
-    else:
-        typer.echo(f"There was nothing to submit. See definet-flows status {loaded.name}")
 
 
 def status(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Name of a submitted campaign; all by default.")
+        str | None,
+        typer.Argument(
+            metavar="[NAME|DIR]",
+            help="A submitted campaign, or the directory of one that `run` runs; all that were submitted by default.",
+        ),
     ] = None,
     config_dir: ConfigDir = None,
     lost_after: LostAfter = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show how far submitted campaigns have come, and what went wrong."""
-    with _cluster(config_dir) as cluster:
-        from definet_flows.launch.fireworks.status import status_of, submission_named, submissions
-
-        with cluster.answering():
-            found = [submission_named(cluster.launchpad, name)] if name else submissions(cluster.launchpad)
-        shown = [status_of(cluster, one, _expiration(lost_after)) for one in found]
+    """Show how far campaigns have come, and what went wrong."""
+    shown = _statuses(name, config_dir, lost_after)
     if as_json:
         show_json([one.model_dump(mode="json") for one in shown])
     elif not shown:
@@ -113,6 +54,73 @@ def status(
         _show_states(shown)
         for one in shown:
             _show_failures(one)
+
+
+def _statuses(name: str | None, config_dir: Path | None, lost_after: float | None) -> list[CampaignStatus]:
+    from definet_flows.launch.watching import is_campaign_directory, status_of_directory
+
+    if name is not None and config_dir is None and is_campaign_directory(name):
+        return status_of_directory(name)
+    with opened_cluster(config_dir) as cluster:
+        from definet_flows.launch.fireworks.status import status_of, submissions, submissions_named
+
+        with cluster.answering():
+            found = submissions_named(cluster.launchpad, name) if name else submissions(cluster.launchpad)
+        return [status_of(cluster, one, _expiration(lost_after)) for one in found]
+
+
+def stop(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a submitted campaign.")],
+    now: Annotated[
+        bool, typer.Option("--now", help="Also take its jobs out of the queue, running ones included.")
+    ] = False,
+    config_dir: ConfigDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let nothing of a campaign begin any more; what runs finishes. `resume` lets it go on."""
+    with opened_cluster(config_dir) as cluster:
+        from definet_flows.launch.fireworks.status import submissions_named
+        from definet_flows.launch.fireworks.stopping import stop as stop_campaign
+
+        with cluster.answering():
+            found = submissions_named(cluster.launchpad, name)
+        outcomes = [stop_campaign(cluster, one, now=now) for one in found]
+    if as_json:
+        show_json([one.model_dump(mode="json") for one in outcomes])
+        return
+    for one in outcomes:
+        typer.echo(f"{one.name} is stopped: {one.held} jobs held, {one.waiting} chunks wait")
+        if one.cancelled:
+            typer.echo(f"{one.cancelled} jobs were taken out of the queue; recover them once it goes on")
+        if one.running > one.cancelled:
+            typer.echo(f"{one.running - one.cancelled} jobs run on and finish")
+        if one.unreached:
+            typer.echo(
+                f"{one.unreached} jobs could not be taken out of the queue from this machine: no queue here knows of them"
+            )
+    typer.echo(f"To go on: definet-flows resume {name}")
+
+
+def resume(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a submitted campaign.")],
+    config_dir: ConfigDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a stopped campaign go on where it was."""
+    with opened_cluster(config_dir) as cluster:
+        from definet_flows.launch.fireworks.status import submissions_named
+        from definet_flows.launch.fireworks.stopping import resume as resume_campaign
+
+        with cluster.answering():
+            found = submissions_named(cluster.launchpad, name)
+        outcomes = [resume_campaign(cluster, one) for one in found]
+    if as_json:
+        show_json([one.model_dump(mode="json") for one in outcomes])
+        return
+    for one in outcomes:
+        typer.echo(
+            f"{one.name} goes on: {one.freed} jobs that were held wait to be run, {one.released} chunks released"
+        )
 
 
 def recover(
@@ -129,35 +137,23 @@ def recover(
     as_json: AsJson = False,
 ) -> None:
     """Put lost and crashed runs on record with what they left behind, and queue them again, once each."""
-    with _cluster(config_dir) as cluster:
+    with opened_cluster(config_dir) as cluster:
         from definet_flows.launch.fireworks.recovery import Rescue
         from definet_flows.launch.fireworks.recovery import recover as recover_campaign
-        from definet_flows.launch.fireworks.status import submission_named
+        from definet_flows.launch.fireworks.status import submissions_named
 
         with cluster.answering():
-            submission = submission_named(cluster.launchpad, name)
+            found = submissions_named(cluster.launchpad, name)
+        for one in found:
+            one.check_going()
         rescue = Rescue(_expiration(lost_after), failed=failed, reason=reason, again=again)
-        outcome = recover_campaign(cluster, submission, rescue)
+        outcomes = [recover_campaign(cluster, one, rescue) for one in found]
     if as_json:
-        show_json(outcome.model_dump(mode="json"))
-    else:
+        shown = [outcome.model_dump(mode="json") for outcome in outcomes]
+        show_json(shown if len(shown) > 1 else shown[0])
+        return
+    for outcome in outcomes:
         _show_recovery(outcome)
-
-
-@contextmanager
-def _cluster(config_dir: Path | None) -> Iterator[Cluster]:
-    from definet_flows.launch.hpc.folder import ConfigFolder
-
-    folder = ConfigFolder.find(config_dir)
-    if folder is None:
-        raise InputError(
-            "No cluster is configured: definet-flows hpc init writes a configuration folder, or --config-dir names one."
-        )
-    folder.use()  # before anything imports FireWorks
-    from definet_flows.launch.fireworks.cluster import Cluster
-
-    with Cluster.open(folder) as cluster:
-        yield cluster
 
 
 def _expiration(lost_after: float | None) -> float:
@@ -166,48 +162,21 @@ def _expiration(lost_after: float | None) -> float:
     return float(fw_config.RUN_EXPIRATION_SECS if lost_after is None else lost_after)
 
 
-def _facts(plan: Plan, costs: dict[str, Estimate]) -> dict[str, object]:
-    resources = plan.submission.plan.resources
-    return {
-        "name": plan.submission.name,
-        "configurations": plan.n_configurations,
-        "on_record": plan.n_recorded,
-        "under_way": plan.n_under_way,
-        "to_submit": plan.n_new,
-        "from_both_starts": plan.n_baseline,
-        "chunks": len(plan.chunks),
-        "chunk_size": resources.chunk_size,
-        "at_once": resources.max_active,
-        "directory": plan.submission.place["directory"],
-        "estimates": {what: {"hours": cost.hours, "basis": cost.basis} for what, cost in costs.items()},
-    }
-
-
-def _show_plan(plan: Plan, costs: dict[str, Estimate]) -> None:
-    resources = plan.submission.plan.resources
-    typer.echo(
-        f"{plan.submission.name}: {plan.n_configurations} configurations, {plan.n_recorded} on record, "
-        f"{plan.n_under_way} on their way, {plan.n_new} to submit"
-    )
-    if not plan.chunks:
-        return
-    typer.echo(
-        f"{len(plan.chunks)} prediction jobs of up to {resources.chunk_size} configurations; jobs of about "
-        f"{resources.max_active} configurations at once; {plan.n_baseline} configurations from both starts"
-    )
-    for what, cost in costs.items():
-        amount = "unknown" if cost.hours is None else f"{cost.hours:.3g}"
-        typer.echo(f"Estimated {what}: {amount} ({cost.basis})")
-    typer.echo(f"Runs go to {plan.submission.place['directory']}")
-
-
 def _show_states(campaigns: list[CampaignStatus]) -> None:
+    from definet_flows.launch.status import total_of
+
+    several = len(campaigns) > 1
+    listed = [*campaigns, total_of("total", campaigns)] if several else campaigns
     states = list(campaigns[0].states)
+    standing = any(one.standing for one in campaigns)
     rows = [
-        [one.name, one.n_configurations, *(one.states[state] for state in states), one.per_hour, _time_left(one)]
-        for one in campaigns
+        [
+            *(one.name, one.n_configurations, *(one.states[state] for state in states)),
+            *(one.per_hour, _time_left(one), *([one.standing] if standing else [])),
+        ]
+        for one in listed
     ]
-    show_table(["campaign", "configurations", *states, "runs/hour", "time left"], rows)
+    show_table(["campaign", "configurations", *states, "runs/hour", "time left", *([""] if standing else [])], rows)
 
 
 def _time_left(campaign: CampaignStatus) -> str | None:

@@ -10,6 +10,9 @@ Role = Literal["predict", "relax", "small"]
 CATEGORIES = {"predict": "gpu", "relax": "cpu", "small": "cpu"}
 """Category of the FireWorks workers that take a job, by what it does."""
 
+AHEAD = {"predict": 0.5, "relax": 0.0, "small": 0.5}
+"""What is added to a campaign's priority: what feeds both queues comes before the relaxations that empty one."""
+
 _SLURM = {
     "partition": "queue",
     "gres": "gres",
@@ -81,6 +84,10 @@ class Resources(BaseModel):
         default=2000, ge=1, description="Configurations whose jobs stand in the launchpad at once; the others wait"
     )
 
+    priority: int = Field(
+        default=0, description="FireWorks' priority of the jobs: workers take those of the highest first"
+    )
+
     @model_validator(mode="after")
     def _can_be_asked_for(self) -> Self:
         if self.scheduler == "pbs" and (self.predict.gres or self.relax.gres):
@@ -97,4 +104,5 @@ class Resources(BaseModel):
         """
         request: QueueRequest = getattr(self, role)
         adapter = request.adapter(self.scheduler)
-        return {"_category": CATEGORIES[role]} | ({"_queueadapter": adapter} if adapter else {})
+        where = {"_category": CATEGORIES[role], "_priority": self.priority + AHEAD[role]}
+        return where | ({"_queueadapter": adapter} if adapter else {})

@@ -81,6 +81,26 @@ class StoreLock:
         self.release()
 
 
+def is_held(path: Path) -> bool:
+    """Whether a process holds the lock, as far as the file tells: it is not tried, which would keep others from it.
+
+    Parameters
+    ----------
+    path
+        The lock file.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        owner = _owner(descriptor)
+    finally:
+        os.close(descriptor)
+    is_here = owner.get("host") == socket.gethostname()
+    return bool(owner) and (not is_here or owner["pid"] == os.getpid() or _is_alive(int(owner["pid"])))
+
+
 def _kernel_lock(descriptor: int) -> bool:
     """Whether the kernel gave the lock; False also where it has no locks to give."""
     if _FCNTL is None:

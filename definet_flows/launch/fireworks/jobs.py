@@ -30,6 +30,7 @@ from definet_flows.jobs.prerelax import PREDICT_JOB
 from definet_flows.launch.fireworks.attempts import attempt
 from definet_flows.launch.fireworks.clock import note_clock
 from definet_flows.launch.fireworks.cluster import batches, store_beside
+from definet_flows.launch.fireworks.gate import pass_gate
 from definet_flows.launch.fireworks.routing import LIST_JOB, marked, routed
 from definet_flows.launch.predicting import one_by_one
 from definet_flows.records.documents import PredictionRecord, RelaxationRecord
@@ -122,6 +123,7 @@ class PrepareJob(Maker):
             Settings of `Resources`.
         """
         store = worker_store()
+        pass_gate(store, campaign)
         assignment = Assignment.read(store, campaign)
         engine = assignment.engine(place)
         host = assignment.host
@@ -169,6 +171,7 @@ class PredictJob(Maker):
             Whether each is relaxed from both starts.
         """
         store = worker_store()
+        pass_gate(store, campaign)
         assignment = Assignment.read(store, campaign)
         configurations = [configuration_from(defects, assignment.host) for defects in chunk]
         predictions = None if assignment.campaign.model is None else _predicted(store, assignment, configurations)
@@ -183,6 +186,7 @@ class PredictJob(Maker):
         }
         if not missing:
             return Response(output=output)
+        pass_gate(store, campaign)  # the predictions are on record, and the relaxations wait
         flow = Flow([relax_job(campaign, place, run) for run in missing])
         return Response(output=output, detour=routed(flow, Resources.model_validate(resources)))
 
@@ -222,6 +226,7 @@ class RelaxJob(Maker):
             What `summarize` tells.
         """
         store = worker_store()
+        pass_gate(store, campaign)
         assignment = Assignment.read(store, campaign)
         start = None if prediction is None else _prediction(store, prediction)
         configuration = configuration_from(defects, assignment.host)

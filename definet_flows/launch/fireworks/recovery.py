@@ -77,7 +77,13 @@ def recover(cluster: Cluster, submission: Submission, rescue: Rescue) -> Recover
         The campaign.
     rescue
         Which jobs.
+
+    Raises
+    ------
+    StoppedCampaignError
+        If it is stopped.
     """
+    submission.check_going()
     launchpad = cluster.launchpad
     with cluster.answering():
         n_mended = mend(launchpad, submission.key, rescue.patience)

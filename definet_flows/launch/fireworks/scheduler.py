@@ -18,6 +18,7 @@ SECONDS = 30.0
 
 _JOBS = {"slurm": ["squeue", "-h", "-t", "all", "-o", "%i %T"], "pbs": ["qstat"]}
 _NODES = {"slurm": ["sinfo", "-h", "-N", "-o", "%n"], "pbs": ["pbsnodes", "-a"]}
+_CANCEL = {"slurm": ["scancel"], "pbs": ["qdel"]}
 _ENDED = {
     *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED"),
     *("REVOKED", "TIMEOUT", "C", "F"),
@@ -79,6 +80,19 @@ class Scheduler:
         if state is None:
             return "gone", f"job {launch.job} is no longer in the queue"
         return ("gone", f"the queue says {state} of job {launch.job}") if state in _ENDED else ("alive", state)
+
+    def cancel(self, launch: Launch) -> bool | None:
+        """Take the job of a launch out of the queue; whether that could be done, None where it has none.
+
+        Parameters
+        ----------
+        launch
+            The launch.
+        """
+        fate = self.fate_of(launch)
+        if launch.job is None or (fate is not None and fate[0] == "gone"):
+            return None
+        return fate is not None and _told([*_CANCEL[self.kind], launch.job]) is not None
 
     def _is_ours(self, launch: Launch) -> bool:
         try:

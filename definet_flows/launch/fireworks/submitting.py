@@ -92,6 +92,8 @@ def plan_submission(campaign: Campaign, cluster: Cluster, directory: Path) -> Pl
         If the campaign cannot be run.
     AlreadySubmittedError
         If it was submitted under other settings; the message lists what differs.
+    StoppedCampaignError
+        If it is stopped.
     """
     nominal = campaign.host.host()
     checkpoint = None if campaign.model is None else campaign.model.checkpoint
@@ -114,6 +116,7 @@ def plan_submission(campaign: Campaign, cluster: Cluster, directory: Path) -> Pl
         waves = Waves(cluster.launchpad, record.key)
         earlier = waves.submission()
         if earlier is not None:
+            earlier.check_going()
             _check_settings(waves, earlier, submission)
             submission = submission.model_copy(update={"prepared": earlier.prepared})
         under_way = {

@@ -25,6 +25,7 @@ from definet_flows.defects.host import content_hash
 from definet_flows.flows.campaign import Campaign
 from definet_flows.jobs.hosts import Defects
 from definet_flows.launch.fireworks.clock import database_seconds
+from definet_flows.launch.fireworks.gate import StoppedCampaignError
 from definet_flows.launch.fireworks.jobs import PrepareJob, predict_job
 from definet_flows.launch.fireworks.routing import MARK, marked, routed
 
@@ -48,11 +49,23 @@ class Submission(BaseModel):
     place: dict[str, Any] = Field(description="Directory of its runs, and wall time of a relaxation's job in s")
     prepared: bool = Field(default=False, description="The pristine crystal is relaxed and on record")
     preparing: float | None = Field(default=None, description="When somebody set out to add the workflow that does, s")
+    stopped: bool = Field(default=False, description="Nothing of it is to begin until it is resumed")
 
     @property
     def plan(self) -> Campaign:
         """The campaign."""
         return Campaign.model_validate(self.campaign)
+
+    def check_going(self) -> None:
+        """Refuse to go on with a campaign that was stopped.
+
+        Raises
+        ------
+        StoppedCampaignError
+            If it was; the message says how it goes on.
+        """
+        if self.stopped:
+            raise StoppedCampaignError(f"{self.name} is stopped: definet-flows resume {self.plan.title} lets it go on.")
 
 
 @dataclass(frozen=True)
@@ -124,7 +137,7 @@ class Waves:
     def write(self, submission: Submission) -> None:
         """Put the submission in, or its settings in place of earlier ones."""
         content = submission.model_dump(mode="json")
-        progress = {name: content.pop(name) for name in ("prepared", "preparing")}
+        progress = {name: content.pop(name) for name in ("prepared", "preparing", "stopped")}
         change = {"$set": content, "$setOnInsert": progress}
         self._submissions.update_one({"_id": self.campaign}, change, upsert=True)
 
@@ -132,7 +145,7 @@ class Waves:
         """Whether it is the caller who is to add the workflow that prepares the campaign."""
         now = self._now()
         unclaimed = [{"preparing": None}, {"preparing": {"$lt": now - CLAIM_SECONDS}}]
-        wanted = {"_id": self.campaign, "prepared": False, "$or": unclaimed}
+        wanted = {"_id": self.campaign, "prepared": False, "stopped": {"$ne": True}, "$or": unclaimed}
         claimed = self._submissions.find_one_and_update(wanted, {"$set": {"preparing": now}})
         return claimed is not None and not self.is_being_prepared()
 
@@ -157,6 +170,10 @@ class Waves:
         if submission is not None and not submission.prepared and self.claim_preparation():
             self.launchpad.add_wf(prepare_workflow(submission))
         return self.release()
+
+    def note_stopped(self, *, stopped: bool) -> None:
+        """Let no chunk become a workflow any more, or let them again."""
+        self._submissions.update_one({"_id": self.campaign}, {"$set": {"stopped": stopped}})
 
     def note_prepared(self) -> None:
         """The pristine crystal is relaxed and on record."""
@@ -194,7 +211,7 @@ class Waves:
             yield content["state"], Chunk.from_document(content)
 
     def release(self) -> int:
-        """Turn waiting chunks into workflows as long as there is room for them.
+        """Turn waiting chunks into workflows as long as there is room for them, which the hosts of one file share.
 
         Returns
         -------
@@ -202,16 +219,45 @@ class Waves:
             Number of chunks released.
         """
         submission = self.submission()
-        if submission is None or not submission.prepared:
+        if submission is None:
             return 0
         resources = submission.plan.resources
         room = max(1, resources.max_active // resources.chunk_size)
+        together = {one.key: one for one in self._together(submission)}
+        ready = [key for key, one in together.items() if one.prepared and not one.stopped]
         released = 0
-        while self._n_open() < room and (chunk := self._claim()) is not None:
-            self.launchpad.add_wf(chunk_workflow(submission, chunk))
-            self._chunks.update_one({"_id": chunk.identity}, {"$set": {"state": ACTIVE}})
-            released += 1
+        while ready and self._n_open(list(together)) < room and (claimed := self._claim(ready)) is not None:
+            campaign, chunk = claimed
+            if Waves(self.launchpad, campaign)._hand_over(together[campaign], chunk):  # noqa: SLF001  of its own class
+                released += 1
+            else:
+                ready.remove(campaign)
         return released
+
+    def _hand_over(self, submission: Submission, chunk: Chunk) -> bool:
+        """Make a claimed chunk a workflow, unless its campaign was stopped in the meantime."""
+        if self._is_stopped():
+            self._chunks.update_one({"_id": chunk.identity, "state": CLAIMED}, {"$set": {"state": WAITING}})
+            return False
+        workflow = chunk_workflow(submission, chunk)
+        self.launchpad.add_wf(workflow)
+        self._chunks.update_one({"_id": chunk.identity}, {"$set": {"state": ACTIVE}})
+        if self._is_stopped():
+            # Whoever stopped it may have looked for queued jobs before these were there.
+            for firework in workflow.fws:
+                self.launchpad.pause_fw(firework.fw_id)
+        return True
+
+    def _is_stopped(self) -> bool:
+        return self._submissions.find_one({"_id": self.campaign, "stopped": True}, {"_id": 1}) is not None
+
+    def _together(self, submission: Submission) -> list[Submission]:
+        """The campaigns of the same file, this one included."""
+        screening = submission.campaign.get("screening")
+        if screening is None:
+            return [submission]
+        found = self._submissions.find({"campaign.screening": screening}).sort("name", ASCENDING)
+        return [Submission(**{name: one[name] for name in one if name != "_id"}) for one in found]
 
     def finish(self, chunk: str) -> None:
         """Note that the jobs of a chunk have ended."""
@@ -245,17 +291,19 @@ class Waves:
     def _now(self) -> float:
         return database_seconds(self.launchpad.connection)
 
-    def _n_open(self) -> int:
-        return int(self._chunks.count_documents({"campaign": self.campaign, "state": {"$in": [CLAIMED, ACTIVE]}}))
+    def _n_open(self, campaigns: Sequence[str]) -> int:
+        criteria = {"campaign": {"$in": list(campaigns)}, "state": {"$in": [CLAIMED, ACTIVE]}}
+        return int(self._chunks.count_documents(criteria))
 
-    def _claim(self) -> Chunk | None:
+    def _claim(self, campaigns: Sequence[str]) -> tuple[str, Chunk] | None:
+        """The next chunk of these campaigns, a host's first before another's second."""
         content = self._chunks.find_one_and_update(
-            {"campaign": self.campaign, "state": WAITING},
+            {"campaign": {"$in": list(campaigns)}, "state": WAITING},
             {"$set": {"state": CLAIMED, "claimed": self._now()}},
             sort=[("index", ASCENDING)],
             return_document=ReturnDocument.AFTER,
         )
-        return None if content is None else Chunk.from_document(content)
+        return None if content is None else (content["campaign"], Chunk.from_document(content))
 
 
 @explicit_serialize

@@ -1,0 +1,176 @@
+"""``submit``: a campaign handed to a cluster; and what commands about clusters have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from definet_flows.cli.campaigns import campaign_file
+from definet_flows.cli.output import show_json
+from definet_flows.errors import InputError
+
+if TYPE_CHECKING:
+    from definet_flows.flows import Campaign
+    from definet_flows.launch.fireworks.cluster import Cluster
+    from definet_flows.launch.fireworks.estimate import Estimate
+    from definet_flows.launch.fireworks.submitting import Plan
+
+ConfigDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--config-dir",
+        metavar="DIR",
+        help="Configuration folder of `hpc init`; by default DEFINET_FLOWS_CONFIG_DIR or ~/.definet-flows.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command("submit", epilog="Example: definet-flows submit low-density-mos2 --dir /scratch/me/mos2 --dry-run")(
+        submit
+    )
+
+
+def submit(
+    campaign: Annotated[
+        str, typer.Argument(metavar="CAMPAIGN", help="A campaign file, or the name of one that ships.")
+    ],
+    directory: Annotated[
+        Path | None,
+        typer.Option(
+            "--dir",
+            metavar="DIR",
+            help="Where its runs go, on a file system that all nodes see; by default a folder of its name here.",
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be submitted.")] = False,
+    priority: Annotated[
+        int | None,
+        typer.Option(help="Jobs of the highest go first; in place of the campaign file's resources.priority."),
+    ] = None,
+    config_dir: ConfigDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hand a campaign to a cluster, or what is missing of it: what is on record or on its way is not run twice."""
+    loaded = _with_priority(_loaded(campaign), priority)
+    title = loaded[0].title
+    with opened_cluster(config_dir) as cluster:
+        from definet_flows.flows.hosts import naming
+        from definet_flows.launch.fireworks import estimate, submitting
+
+        plans = []
+        for one in loaded:
+            with naming(one):
+                plans.append(submitting.plan_submission(one, cluster, directory or Path(title)))
+        costs = [
+            {
+                "GPU-hours": estimate.gpu_hours(plan, cluster.store),
+                "core-hours": estimate.core_hours(plan, cluster.store),
+            }
+            for plan in plans
+        ]
+        n_submitted = 0 if dry_run else sum(submitting.submit(plan, cluster) for plan in plans)
+    if as_json:
+        facts = [_facts(plan, cost) for plan, cost in zip(plans, costs, strict=True)]
+        show_json(_facts_of_all(title, facts) | {"submitted": n_submitted})
+        return
+    for plan, cost in zip(plans, costs, strict=True):
+        _show_plan(plan, cost)
+    _show_outcome(title, plans, n_submitted, dry_run=dry_run)
+
+
+@contextmanager
+def opened_cluster(config_dir: Path | None) -> Iterator[Cluster]:
+    """The launchpad and the results of a configuration folder.
+
+    Raises
+    ------
+    InputError
+        If there is no such folder.
+    """
+    from definet_flows.launch.hpc.folder import ConfigFolder
+
+    folder = ConfigFolder.find(config_dir)
+    if folder is None:
+        raise InputError(
+            "No cluster is configured: definet-flows hpc init writes a configuration folder, or --config-dir names one."
+        )
+    folder.use()  # before anything imports FireWorks
+    from definet_flows.launch.fireworks.cluster import Cluster
+
+    with Cluster.open(folder) as cluster:
+        yield cluster
+
+
+def _loaded(name: str) -> list[Campaign]:
+    from definet_flows.flows import load_campaigns
+
+    return load_campaigns(campaign_file(name))
+
+
+def _with_priority(campaigns: list[Campaign], priority: int | None) -> list[Campaign]:
+    if priority is None:
+        return campaigns
+    resources = campaigns[0].resources.model_copy(update={"priority": priority})
+    return [one.model_copy(update={"resources": resources}) for one in campaigns]
+
+
+def _facts(plan: Plan, costs: dict[str, Estimate]) -> dict[str, Any]:
+    resources = plan.submission.plan.resources
+    return {
+        "name": plan.submission.name,
+        "configurations": plan.n_configurations,
+        "on_record": plan.n_recorded,
+        "under_way": plan.n_under_way,
+        "to_submit": plan.n_new,
+        "from_both_starts": plan.n_baseline,
+        "chunks": len(plan.chunks),
+        "chunk_size": resources.chunk_size,
+        "at_once": resources.max_active,
+        "directory": plan.submission.place["directory"],
+        "estimates": {what: {"hours": cost.hours, "basis": cost.basis} for what, cost in costs.items()},
+    }
+
+
+def _facts_of_all(title: str, members: list[dict[str, Any]]) -> dict[str, Any]:
+    """The facts of the only host, or those of each and their sums."""
+    if len(members) == 1:
+        return members[0]
+    summed = ("configurations", "on_record", "under_way", "to_submit", "from_both_starts", "chunks")
+    return {"name": title, **{what: sum(one[what] for one in members) for what in summed}, "hosts": members}
+
+
+def _show_outcome(title: str, plans: list[Plan], n_submitted: int, *, dry_run: bool) -> None:
+    if len(plans) > 1:
+        counts = [sum(getattr(plan, what) for plan in plans) for what in ("n_configurations", "n_recorded", "n_new")]
+        typer.echo(f"{title}, all hosts: {counts[0]} configurations, {counts[1]} on record, {counts[2]} to submit")
+    if dry_run:
+        typer.echo("Nothing was submitted.")
+    elif n_submitted:
+        typer.echo(f"{n_submitted} configurations submitted. Next: definet-flows status {title}")
+    else:
+        typer.echo(f"There was nothing to submit. See definet-flows status {title}")
+
+
+def _show_plan(plan: Plan, costs: dict[str, Estimate]) -> None:
+    resources = plan.submission.plan.resources
+    typer.echo(
+        f"{plan.submission.name}: {plan.n_configurations} configurations, {plan.n_recorded} on record, "
+        f"{plan.n_under_way} on their way, {plan.n_new} to submit"
+    )
+    if not plan.chunks:
+        return
+    typer.echo(
+        f"{len(plan.chunks)} prediction jobs of up to {resources.chunk_size} configurations; jobs of about "
+        f"{resources.max_active} configurations at once; {plan.n_baseline} configurations from both starts"
+    )
+    for what, cost in costs.items():
+        amount = "unknown" if cost.hours is None else f"{cost.hours:.3g}"
+        typer.echo(f"Estimated {what}: {amount} ({cost.basis})")
+    typer.echo(f"Runs go to {plan.submission.place['directory']}")
