@@ -18,7 +18,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("house", deadline=None, derandomize=True)
 settings.load_profile("house")
 
-pytest_plugins = ["tests.cluster.fixtures", "tests.database.fixtures"]
+pytest_plugins = ["tests.browser.fixtures", "tests.cluster.fixtures", "tests.database.fixtures"]
 
 
 @pytest.fixture(scope="session")

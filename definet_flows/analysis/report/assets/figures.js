@@ -38,7 +38,19 @@ const styled = (layout) => {
 
 const drawn = []; /* every figure in the document, to be drawn again in other colours */
 
-/* A figure with its caption; draw() gives traces and layout, on() what a click on a point opens. */
+/* A figure is drawn when it comes near the window: a page of figures out of sight opens at once. */
+const nearing = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    if (!isIntersecting) continue;
+    nearing.unobserve(target);
+    const found = drawn.find(({ plot }) => plot === target);
+    if (found) found.wanted = true;
+    found?.show();
+  }
+}, { rootMargin: "400px" });
+window.addEventListener("beforeprint", () => drawn.forEach(({ show }) => show()));
+
+/* A figure with its caption; draw() gives traces and layout, open() what a click on a point opens. */
 const figure = (title, caption, draw, open = null) => {
   const plot = make("div", { class: "plot", role: "img", "aria-label": `${title}. ${caption}` });
   const frame = make("figure", {}, plot, make("figcaption", {}, make("strong", {}, `${title}. `), caption));
@@ -57,13 +69,14 @@ const figure = (title, caption, draw, open = null) => {
       plot.on("plotly_click", ({ points: [point] }) => point.customdata && open(point.customdata));
     }
   };
-  drawn.push({ plot, show });
+  drawn.push({ plot, show, wanted: false });
+  nearing.observe(plot);
   return frame;
 };
-const showFigures = () => {
-  const there = drawn.filter(({ plot }) => plot.isConnected);
-  drawn.splice(0, drawn.length, ...there);
-  return Promise.all(there.map(({ show }) => show()));
+/* Draw again what was drawn, where sizes or colours have changed. */
+const redrawFigures = () => {
+  drawn.splice(0, drawn.length, ...drawn.filter(({ plot }) => plot.isConnected));
+  for (const { show, wanted } of drawn) if (wanted) show();
 };
 
 const median = (values) => {

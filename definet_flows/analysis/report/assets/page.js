@@ -46,14 +46,14 @@ class Page {
     const open = (path) => { location.hash = `#/configuration/${path}`; };
     const show = (threshold) => {
       place.replaceChildren(...overviewFigures(this.overview, this.rows, threshold, open));
-      return showFigures();
+      redrawFigures();
     };
     if ("coarse" in this.overview.thresholds) {
       const select = make("select", {}, Object.entries(this.overview.thresholds).reverse().map(([key, force]) => make("option", { value: key }, `${force} eV/Å`)));
       select.addEventListener("change", () => show(select.value));
       place.before(make("div", { class: "choices" }, make("label", {}, "Steps to", select)));
     }
-    return show("engine");
+    show("engine");
   }
 
   key(event) {
@@ -63,7 +63,7 @@ class Page {
     if (link) document.querySelector(`#configuration a[rel=${link === "previous" ? "prev" : "next"}]`)?.click();
   }
 
-  async route() {
+  route() {
     if (location.hash && !location.hash.startsWith("#/")) return; /* a place on this page */
     const [, kind, name] = decodeURIComponent(location.hash).split("/");
     if (kind === "configuration") return this.open(name);
@@ -73,7 +73,7 @@ class Page {
     byId("overview").hidden = false;
     this.atOverview = true;
     document.title = this.title ??= document.title;
-    if (came) await showFigures();
+    if (came) redrawFigures();
     const section = kind ? byId(kind) : null;
     if (came && (!kind || kind === "configurations")) window.scrollTo(0, this.scrolled);
     else if (section) section.scrollIntoView();
@@ -99,7 +99,6 @@ class Page {
     document.title = `${row.label} – ${this.title}`;
     window.scrollTo(0, 0);
     article.querySelector("h1").focus({ preventScroll: true });
-    await showFigures();
   }
 
   crumbs(number) {
@@ -130,7 +129,7 @@ const themed = (page) => {
   apply();
 };
 Page.prototype.recolour = function () {
-  showFigures();
+  redrawFigures();
   if (!this.atOverview) this.route();
 };
 

@@ -134,7 +134,7 @@ class StructureViewer {
     this.buttons.forEach((button, number) => button.setAttribute("aria-pressed", String(number === this.state.shown)));
     this.scaleTold.textContent = `×${this.state.scale}`;
     if (!this.painter) return;
-    this.painter.load([...this.atoms(), ...this.bonds(), ...this.cell(), ...this.arrows()]);
+    this.painter.load([...this.atoms(), ...this.bonds(), ...this.outline(), ...this.arrows()]);
     this.draw();
   }
 
@@ -171,15 +171,18 @@ class StructureViewer {
     return scene;
   }
 
-  cell() {
+  /* Edges of the cell as [start, along]; of a layer's, those in its middle plane. */
+  edges() {
     const [a, b, c] = this.host.lattice;
-    const tint = tintOf("edge");
     const corner = this.repeats.reduce((place, axis) => plus(place, this.host.lattice[axis], -0.5), this.middle);
     if (this.host.layer) corner[2] = this.centre[2];
     const around = (start) => [[start, a], [start, b], [plus(start, b), a], [plus(start, a), b]];
     const upright = [corner, plus(corner, a), plus(corner, b), plus(plus(corner, a), b)].map((start) => [start, c]);
-    const edges = this.host.layer ? around(corner) : [...around(corner), ...around(plus(corner, c)), ...upright];
-    return edges.map(([start, along]) => ["rod", start, along, 0.04, tint]);
+    return this.host.layer ? around(corner) : [...around(corner), ...around(plus(corner, c)), ...upright];
+  }
+
+  outline() {
+    return this.edges().map(([start, along]) => ["rod", start, along, 0.04, tintOf("edge")]);
   }
 
   arrows() {
@@ -217,8 +220,8 @@ class StructureViewer {
 
   /* Turn to a side and fill the frame. */
   face(turn) {
-    const seen = this.places.map((position) => applied(turn, plus(position, this.centre, -1)));
-    const [x, y] = [0, 1].map((k) => Math.max(...seen.map((v) => Math.abs(v[k]))) + 2);
+    const seen = [...this.places, ...this.edges().flatMap(([start, along]) => [start, plus(start, along)])].map((position) => applied(turn, plus(position, this.centre, -1)));
+    const [x, y] = [0, 1].map((k) => Math.max(...seen.map((v) => Math.abs(v[k]))) + 1.2);
     Object.assign(this.state, { turn, zoom: 1, pan: [0, 0] });
     const [sx, sy] = this.view();
     this.state.zoom = 1 / Math.max(x * sx, y * sy);
