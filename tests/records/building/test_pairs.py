@@ -5,6 +5,7 @@ import pytest
 from definet_flows.engines import ForceFieldEngine
 from definet_flows.records import COARSE_FORCE, RecordStore, build_savings, steps_to
 from definet_flows.records.documents import CampaignRecord
+from definet_flows.records.extract import record_from_relaxation
 
 OTHER_ENGINE = ForceFieldEngine(potential="another.Potential")
 
@@ -174,3 +175,27 @@ def test_savings_come_in_a_fixed_order(store, copper):
 def test_steps_to_a_force_count_the_start(copper):
     record = copper.record(copper.configuration()).model_copy(update={"max_force_history": [0.4, 0.04, 0.2, 0.01]})
     assert [steps_to(record, force) for force in (0.5, COARSE_FORCE, 0.02, 0.01)] == [1, 2, 4, None]
+
+
+def test_each_charge_has_its_own_pair_and_one_prediction_serves_all(store, copper):
+    configuration = copper.configuration()
+    predicted = copper.prediction(configuration)
+    store.add_predictions([predicted])
+    for charge, steps in ((0, 10), (-1, 20)):
+        for start, needed in ((None, steps), (predicted, 4)):
+            outcome = copper.relaxation(configuration, steps=needed)
+            run = record_from_relaxation(configuration, outcome, copper.ENGINE, "copper", start, charge)
+            store.add_relaxations([run])
+    records = build_savings(store)
+    assert len({one.key for one in records}) == 2
+    assert {one.charge: one.steps_saved for one in records} == {0: 6, -1: 16}
+
+
+def test_of_two_predictions_on_two_pristine_cells_the_engines_own_counts(store, copper):
+    """They would have the same key, for the run from them has."""
+    configuration, physics_hash = copper.configuration(), copper.ENGINE.physics_hash
+    own = copper.prediction(configuration, reference_hash=physics_hash)
+    store.add_predictions([copper.prediction(configuration), own])
+    store.add_relaxations([copper.record(configuration), copper.record(configuration, own)])
+    (record,) = build_savings(store)
+    assert record.provenance.prediction_key == own.key
