@@ -61,20 +61,10 @@ def submit(
     loaded = _with_priority(_loaded(campaign), priority)
     title = loaded[0].title
     with opened_cluster(config_dir) as cluster:
-        from definet_flows.flows.hosts import naming
-        from definet_flows.launch.fireworks import estimate, submitting
+        from definet_flows.launch.fireworks import submitting
 
-        plans = []
-        for one in loaded:
-            with naming(one):
-                plans.append(submitting.plan_submission(one, cluster, directory or Path(title)))
-        costs = [
-            {
-                "GPU-hours": estimate.gpu_hours(plan, cluster.store),
-                "core-hours": estimate.core_hours(plan, cluster.store),
-            }
-            for plan in plans
-        ]
+        plans = [_planned(one, cluster, directory or Path(title)) for one in loaded]
+        costs = [_costs(plan, cluster) for plan in plans]
         n_submitted = 0 if dry_run else sum(submitting.submit(plan, cluster) for plan in plans)
     if as_json:
         facts = [_facts(plan, cost) for plan, cost in zip(plans, costs, strict=True)]
@@ -83,6 +73,20 @@ def submit(
     for plan, cost in zip(plans, costs, strict=True):
         _show_plan(plan, cost)
     _show_outcome(title, plans, n_submitted, dry_run=dry_run)
+
+
+def _planned(campaign: Campaign, cluster: Cluster, directory: Path) -> Plan:
+    from definet_flows.flows.hosts import naming
+    from definet_flows.launch.fireworks.submitting import plan_submission
+
+    with naming(campaign):
+        return plan_submission(campaign, cluster, directory)
+
+
+def _costs(plan: Plan, cluster: Cluster) -> dict[str, Estimate]:
+    from definet_flows.launch.fireworks.estimate import core_hours, gpu_hours
+
+    return {"GPU-hours": gpu_hours(plan, cluster.store), "core-hours": core_hours(plan, cluster.store)}
 
 
 @contextmanager

@@ -56,6 +56,22 @@ def test_a_campaign_runs_shows_progress_and_goes_on_where_it_stopped(shell, camp
     assert "belongs to another campaign" in refused.stderr
 
 
+def test_the_status_of_a_directory_tells_states_and_what_runs_failures_again(invoke, copper, tmp_path):
+    hosts = "[{file: Cu.cif, supercell: [2, 2, 2]}, {file: Cu.cif, supercell: [3, 2, 2], configurations: {recipes: [Se_Cu]}}]"
+    path = copper.write_campaign(tmp_path, hosts=hosts, configurations="{recipes: [V_Cu, Al_Cu]}", model="null")
+    ran = invoke("run", path, "--dir", tmp_path / "run", "--workers", 1)
+    assert ran.exit_code == 0, ran.stderr
+    assert "Cu-3x2x2 relaxing: 2/2" in ran.stderr
+    assert "copper: 3 configurations, 5 relaxations (4 converged, 0 unconverged, 1 failed)" in ran.stdout
+    small, large = json.loads(invoke("status", tmp_path / "run", "--json").stdout)
+    assert (small["name"], small["states"]["converged"], small["failures"]) == ("copper/Cu-2x2x2", 2, [])
+    assert (large["states"]["failed"], large["runs"], large["standing"]) == (1, {"failed": 1}, None)
+    shown = invoke("status", tmp_path / "run").stdout
+    assert "1 failed (1 relax): " in shown
+    assert f"again: definet-flows run CAMPAIGN.yaml --dir {tmp_path / 'run'} --retry-failed" in shown
+    assert [line.split()[:2] for line in shown.splitlines() if "total" in line] == [["total", "3"]]
+
+
 def test_control_c_says_how_to_go_on(command, campaign, tmp_path):
     line = command("run", campaign, "--dir", tmp_path / "run", "--workers", 1)
     with subprocess.Popen(line, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:

@@ -51,6 +51,44 @@ def test_submitting_watching_and_recovering(cluster, path, tmp_path):
     assert cluster("recover", "copper", "--json").exit_code == 0
 
 
+def test_several_hosts_are_one_campaign_and_can_be_stopped(cluster, copper, tmp_path):
+    hosts = "[{file: Cu.cif, supercell: [2, 2, 2]}, {file: Cu.cif, supercell: [3, 2, 2], model: null}]"
+    changes = {"hosts": hosts, "configurations": "{recipes: [V_Cu, Al_Cu]}", "resources": "{chunk_size: 1}"}
+    path = copper.write_campaign(tmp_path / "campaign", **changes)
+    facts = json.loads(cluster("submit", path, "--dir", tmp_path / "runs", "--dry-run", "--json").stdout)
+    assert (facts["name"], facts["configurations"], facts["to_submit"]) == ("copper", 4, 4)
+    assert [one["name"] for one in facts["hosts"]] == ["copper/Cu-2x2x2", "copper/Cu-3x2x2"]
+    told = cluster("submit", path, "--dir", tmp_path / "runs", "--priority", 3).stdout
+    assert "copper, all hosts: 4 configurations, 0 on record, 4 to submit" in told
+    assert "4 configurations submitted. Next: definet-flows status copper" in told
+
+    shown = cluster("status", "copper").stdout
+    assert "copper/Cu-3x2x2" in shown
+    assert [line.split()[:3] for line in shown.splitlines() if "total" in line] == [["total", "4", "4"]]
+    stopped = cluster("stop", "copper", "--now")
+    assert "copper/Cu-2x2x2 is stopped: 2 jobs held, 2 chunks wait" in stopped.stdout
+    assert "To go on: definet-flows resume copper" in stopped.stdout
+    assert {one["standing"] for one in json.loads(cluster("status", "copper", "--json").stdout)} == {"stopped"}
+    assert "stopped" in cluster("status").stdout
+    for refused in (cluster("submit", path, "--dir", tmp_path / "runs"), cluster("recover", "copper")):
+        assert refused.exit_code == 2
+        assert "copper/Cu-2x2x2 is stopped: definet-flows resume copper lets it go on." in refused.stderr
+    (first, second) = json.loads(cluster("resume", "copper", "--json").stdout)
+    assert (first["freed"], second["freed"]) == (2, 2)
+    assert len(json.loads(cluster("recover", "copper", "--json").stdout)) == 2
+
+
+def test_a_host_that_cannot_be_submitted_is_named_and_none_is(cluster, copper, tmp_path):
+    hosts = (
+        "[{file: Cu.cif, supercell: [2, 2, 2]}, {file: Cu.cif, supercell: [3, 2, 2], configurations: {recipes: [V_S]}}]"
+    )
+    path = copper.write_campaign(tmp_path / "campaign", hosts=hosts)
+    reply = cluster("submit", path, "--dir", tmp_path / "runs")
+    assert reply.exit_code == 2
+    assert "copper/Cu-3x2x2: Cu has no S sites" in reply.stderr
+    assert "No campaign was submitted" in cluster("status").stdout
+
+
 def test_a_campaign_that_is_not_there(cluster):
     reply = cluster("status", "silver")
     assert reply.exit_code == 2

@@ -51,8 +51,8 @@ def core_hours(plan: Plan, store: RecordStore) -> Estimate:
     campaign = plan.submission.plan
     physics_hash = campaign.engine.physics_hash
     predicts = plan.record.model is not None
-    n_prerelaxed = plan.n_new if predicts else 0
-    n_unrelaxed = plan.n_baseline if predicts else plan.n_new
+    n_prerelaxed = plan.n_new * len(campaign.charges) if predicts else 0
+    n_unrelaxed = (plan.n_baseline if predicts else plan.n_new) * len(campaign.charges)
     of_start = {start: _core_hours(store, physics_hash, start) for start in ("unrelaxed", "prerelaxed")}
     # An unrelaxed start is the dearer of the two, and stands in for the other where only it is known.
     unrelaxed = of_start["unrelaxed"] or of_start["prerelaxed"]
