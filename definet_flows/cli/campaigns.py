@@ -54,7 +54,7 @@ def run(
 
     plans = load_campaigns(path)
     writable_folder(directory)
-    with _progress_shown() as on_progress:
+    with progress_shown() as on_progress:
         members = run_campaigns(plans, directory, workers, on_progress, retry_failed=retry_failed)
     several = plans[0].screening is not None
     summary = total_of(plans[0].title, members) if several else members[0]
@@ -104,7 +104,7 @@ def _show_summary(summary: CampaignSummary, directory: Path) -> None:
 
 
 @contextmanager
-def _progress_shown() -> Iterator[Callable[[Progress], None]]:
+def progress_shown() -> Iterator[Callable[[Progress], None]]:
     """A bar on a terminal's stderr, lines elsewhere; results on stdout stay clean."""
     if not sys.stderr.isatty():
         yield _Lines()

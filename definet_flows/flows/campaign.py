@@ -10,6 +10,7 @@ from definet_flows.defects import Host
 from definet_flows.defects.host import content_hash
 from definet_flows.engines import EngineSettings, ForceFieldEngine
 from definet_flows.flows.resources import Resources
+from definet_flows.flows.validation import ValidationSettings
 from definet_flows.jobs import ConfigurationSource, ModelSettings
 from definet_flows.records.keys import KEY_LENGTH
 
@@ -96,6 +97,9 @@ class CampaignSettings(BaseModel):
     resources: Resources = Field(
         default_factory=Resources, description="What its jobs ask of a cluster; changes no result"
     )
+    validation: ValidationSettings | None = Field(
+        default=None, description="What `definet-flows validate` holds out and trains; no other command reads it"
+    )
 
     @model_validator(mode="after")
     def _can_be_charged(self) -> Self:
@@ -130,15 +134,15 @@ class Campaign(CampaignSettings):
 
     @property
     def content_hash(self) -> str:
-        """Hash of the settings, changed by every edit but one of the resources."""
+        """Hash of the settings, changed by every edit that can change a record."""
         return content_hash(self.settings, KEY_LENGTH)
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings as JSON, without the resources and what has not been said."""
+        """The settings as JSON, without those that change no record and what has not been said."""
         unsaid = {"charges"} if self.charges == NEUTRAL else set()
         unsaid |= {"screening"} if self.screening is None else set()
-        return self.model_dump(mode="json", exclude={"resources", *unsaid})
+        return self.model_dump(mode="json", exclude={"resources", "validation", *unsaid})
 
     def identity(self, host: Host) -> dict[str, Any]:
         """What makes a campaign this one: extending it leaves this alone, and nothing else may share its directory.

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from definet_flows.errors import InputError
 from definet_flows.flows.campaign import Campaign
 from definet_flows.flows.hosts import Screening
+from definet_flows.flows.validation import ValidationSettings
 
 Settings = TypeVar("Settings", Campaign, Screening)
 
@@ -197,4 +198,14 @@ def _with_absolute_paths(campaign: Campaign, folder: Path) -> Campaign:
     if model is not None and (folder / model.checkpoint).is_dir():
         model = model.model_copy(update={"checkpoint": str(folder / model.checkpoint)})
     changes: Mapping[str, Any] = {"host": host, "configurations": source, "model": model}
-    return campaign.model_copy(update=dict(changes))
+    return campaign.model_copy(update={**changes, "validation": _located_validation(campaign.validation, folder)})
+
+
+def _located_validation(settings: ValidationSettings | None, folder: Path) -> ValidationSettings | None:
+    if settings is None:
+        return None
+    held_out = settings.held_out
+    if held_out is not None:
+        held_out = held_out.model_copy(update={"files": tuple(str(folder / file) for file in held_out.files)})
+    training = settings.training and str(folder / settings.training)
+    return ValidationSettings(held_out=held_out, training=training)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 from functools import partial
@@ -60,6 +61,8 @@ def make_trainer(config: TrainingConfig, folder: Path, on_epoch: OnEpoch | None 
         Called with the folder now and then after an epoch, in the process that trains.
     """
     device = check_hardware(config)
+    # It sets its own log level when it is imported, and announces hardware and products on every start.
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     several = config.devices > 1
     on_terminal = sys.stderr.isatty()
     return Trainer(

@@ -20,7 +20,7 @@ from definet_flows.training.datasets.relaxations import read_relaxations
 from definet_flows.training.datasets.split import keys_of
 from definet_flows.training.datasets.twodmd import Track, find_host_folders, read_twodmd
 
-__all__ = ["LabelPool", "load_labels", "read_source"]
+__all__ = ["LabelPool", "configurations_of_any", "load_labels", "read_source"]
 
 logger = logging.getLogger(__name__)
 
@@ -122,11 +122,22 @@ def _check_together(sets: Sequence[LabelSet], *, forces: bool) -> None:
 def _held_out(files: Sequence[str], hosts: Sequence[Host]) -> set[str]:
     """Every cluster that a held-out configuration can be read as, and its placement."""
     crystals = list({host.family: host for host in hosts}.values())
-    return {key for file in files for configuration in _of_any(file, crystals) for key in keys_of(configuration)}
+    return {
+        key
+        for file in files
+        for configuration in configurations_of_any(file, crystals)
+        for key in keys_of(configuration)
+    }
 
 
-def _of_any(file: str, crystals: Sequence[Host]) -> list[DefectConfiguration]:
-    """Configurations of a list, which was written for one of these crystals."""
+def configurations_of_any(file: str, crystals: Sequence[Host]) -> list[DefectConfiguration]:
+    """Configurations of a list, which was written for one of these crystals.
+
+    Raises
+    ------
+    InputError
+        If it was written for none of them, or cannot be read.
+    """
     refusals = []
     for host in crystals:
         try:
