@@ -12,7 +12,7 @@ PYTEST_FLAGS ?= -n 2
 
 # GPAW is built from source against these, for one core per relaxation.
 GPAW_LIBRARIES := xc fftw3 openblas
-GPAW_PACKAGES  := gcc libxc-dev libfftw3-dev libopenblas-dev
+GPAW_PACKAGES  := g++ libxc-dev libfftw3-dev libopenblas-dev
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format docs gpaw clean
@@ -45,14 +45,14 @@ gpaw: $(VENV)/.gpaw
 
 # Whether a program links to the libraries tells more than whether their packages are installed.
 LINKS_TO_GPAW_LIBRARIES := echo 'int main(void) { return 0; }' | \
-	cc -x c - -o /dev/null $(GPAW_LIBRARIES:%=-l%) 2> /dev/null
+	c++ -x c++ - -o /dev/null $(GPAW_LIBRARIES:%=-l%) 2> /dev/null
 
 $(VENV)/.gpaw: $(VENV)/.run
 	@$(LINKS_TO_GPAW_LIBRARIES) || \
 		{ test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -qq -y --no-install-recommends $(GPAW_PACKAGES); } || \
-		{ echo "GPAW needs a C compiler, libxc, FFTW and OpenBLAS: as root, apt-get install $(GPAW_PACKAGES) (or what your \
+		{ echo "GPAW needs a C++ compiler, libxc, FFTW and OpenBLAS: as root, apt-get install $(GPAW_PACKAGES) (or what your \
 	system calls them), then make gpaw again"; exit 2; }
-	@printf 'mpi = False\nfftw = True\nlibraries = "$(GPAW_LIBRARIES)".split()\n' > $(VENV)/gpaw-siteconfig.py
+	@printf 'mpi = False\ncompiler = "c++"\nfftw = True\nlibraries = "$(GPAW_LIBRARIES)".split()\n' > $(VENV)/gpaw-siteconfig.py
 # Built anew: a wheel that pip kept may stand on other libraries.
 	GPAW_CONFIG=$(abspath $(VENV))/gpaw-siteconfig.py $(PIP) --no-cache-dir --editable '.[forcefield,report,gpaw]'
 	@touch $@
