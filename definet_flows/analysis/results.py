@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
 from definet_flows.analysis.accounting import CampaignAccount, campaign_account
 from definet_flows.analysis.savings import CountedPair, Threshold, counted_pairs, neutral, not_trained_on
 from definet_flows.analysis.table import SavingsRow, charged_table, savings_table
+from definet_flows.defects.host import content_hash
 from definet_flows.errors import InputError
 from definet_flows.records.building import build_savings
 from definet_flows.records.documents import (
@@ -39,12 +40,15 @@ class CampaignResults:
         Of its present checkpoint and guard, without coordinates; none where it has no model.
     savings
         Its pairs under the same.
+    members
+        The same of each host, where the campaign has several and this is about all of them; else none.
     """
 
     campaign: CampaignRecord
     relaxations: list[RelaxationRecord]
     predictions: list[PredictionRecord]
     savings: list[SavingsRecord]
+    members: list[CampaignResults] = field(default_factory=list)
 
     @cached_property
     def thresholds(self) -> dict[Threshold, float]:
@@ -91,6 +95,8 @@ class CampaignResults:
 
     def is_current(self, run: RelaxationRecord) -> bool:
         """Whether a run belongs to the campaign as it is now, not to an earlier checkpoint or to other settings."""
+        if self.members:
+            return any(member.is_current(run) for member in self.members)
         model = self.campaign.model
         mine = model is not None and (run.checkpoint_hash, run.guard_hash) == (model.checkpoint_hash, model.guard_hash)
         same_physics = run.engine.physics_hash == self.campaign.physics_hash
@@ -128,7 +134,15 @@ def campaign_results(store: RecordStore, name: str | None = None) -> CampaignRes
     InputError
         If there is no campaign, none of this name, or a name is needed to choose.
     """
-    campaign, alone = _campaign(store, name)
+    chosen, alone = _campaigns(store, name)
+    relaxations = list(store.relaxations())
+    settled = [_settled(store, one, relaxations, alone=alone) for one in chosen]
+    return settled[0] if len(settled) == 1 else _together(settled)
+
+
+def _settled(
+    store: RecordStore, campaign: CampaignRecord, relaxations: list[RelaxationRecord], *, alone: bool
+) -> CampaignResults:
     savings: list[SavingsRecord] = []
     predictions: list[PredictionRecord] = []
     if campaign.model is not None:
@@ -140,9 +154,31 @@ def campaign_results(store: RecordStore, name: str | None = None) -> CampaignRes
     return CampaignResults(campaign, _of(campaign, relaxations), _of(campaign, predictions), _of(campaign, savings))
 
 
-def _campaign(store: RecordStore, name: str | None) -> tuple[CampaignRecord, bool]:
-    """The campaign that is asked for, and whether it is the only one."""
-    campaigns = {one.name: one for one in store.campaigns()}
+def _together(members: list[CampaignResults]) -> CampaignResults:
+    """The results of all hosts of a campaign."""
+    records = [one.campaign for one in members]
+    campaign = records[0].model_copy(
+        update={
+            "name": records[0].settings["screening"],
+            "content_hash": content_hash([one.content_hash for one in records], 32),
+            "hosts": {fingerprint: host for one in records for fingerprint, host in one.hosts.items()},
+            "model": next((one.model for one in records if one.model is not None), None),
+            "configuration_ids": [identity for one in records for identity in one.configuration_ids],
+            "baseline_ids": [identity for one in records for identity in one.baseline_ids],
+        }
+    )
+    return CampaignResults(
+        campaign,
+        [run for one in members for run in one.relaxations],
+        [prediction for one in members for prediction in one.predictions],
+        [pair for one in members for pair in one.savings],
+        members,
+    )
+
+
+def _campaigns(store: RecordStore, name: str | None) -> tuple[list[CampaignRecord], bool]:
+    """The campaign that is asked for, or all hosts of one that has several, and whether there is no other."""
+    campaigns = store.campaigns()
     if not campaigns:
         raise InputError(f"{store.location} holds no campaign yet; run one with --dir {store.location} first.")
     if name is None and len(campaigns) > 1:

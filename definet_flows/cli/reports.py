@@ -79,8 +79,12 @@ def _show(results: CampaignResults, files: dict[str, Path], *, as_json: bool) ->
         named = {name.lower(): str(path) for name, path in files.items()}
         rows = [asdict(row) for row in results.rows]
         account = {"charged": [asdict(row) for row in results.charged_rows], "account": asdict(results.account)}
-        show_json({"campaign": results.campaign.name, **named, "rows": rows, **account})
+        hosts = {one.campaign.name: [asdict(row) for row in one.rows] for one in results.members}
+        several = {"hosts": hosts} if hosts else {}
+        show_json({"campaign": results.campaign.name, **named, "rows": rows, **account, **several})
         return
+    if results.members:
+        _show_members(results)
     if results.rows:
         show_savings(results.rows, results.title)
     else:
@@ -89,6 +93,19 @@ def _show(results: CampaignResults, files: dict[str, Path], *, as_json: bool) ->
         show_savings(results.charged_rows, "Charged cells, which the checkpoint was not trained on, in no number above")
     show_account(results.account)
     typer.echo("\n".join(f"{name}: {path}" for name, path in files.items()))
+
+
+def _show_members(results: CampaignResults) -> None:
+    """A line for each host, and the total."""
+    lines: list[tuple[str | float | None, ...]] = []
+    for one in (*results.members, results):
+        measured, row = one.account.measured, one.rows[-1] if one.rows else None
+        fewer = None if row is None else f"{row.reduction_of_totals:.0%}"
+        saved = None if measured is None else measured.core_hours
+        name = "total" if one is results else one.campaign.name
+        counts = len(one.campaign.configuration_ids), len(one.relaxations), 0 if row is None else row.pairs
+        lines.append((name, *counts, fewer, saved))
+    show_table(("host", "configurations", "relaxations", "pairs", "fewer steps", "core-hours saved"), lines)
 
 
 def _settled(place: str, name: str | None, page: Path, live: Live | None = None) -> CampaignResults:

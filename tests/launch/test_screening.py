@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from definet_flows.analysis.results import campaign_results
 from definet_flows.engines.vasp.outputs.physics import charge_of
 from definet_flows.engines.vasp.outputs.runs import read_run
 from definet_flows.errors import InputError
@@ -70,6 +71,12 @@ def test_hosts_share_a_directory_and_another_one_extends_it(several, tmp_path):
     }
     assert len(predictions) == 6
     assert {one.settings["screening"] for one in campaigns} == {"copper"}
+    with open_store(tmp_path / "run", read_only=True) as store:
+        whole, alone = campaign_results(store), campaign_results(store, "copper/Cu-3x3x3")
+    assert whole.campaign.name == "copper"
+    assert [len(one.savings) for one in whole.members] == [2, 2, 2]  # by name
+    assert (len(whole.savings), len(whole.relaxations)) == (6, 14)
+    assert (len(alone.savings), len(alone.relaxations), alone.members) == (2, 4, [])
 
 
 def test_what_is_no_host_of_the_same_campaign_is_refused(several, copper, tmp_path):
