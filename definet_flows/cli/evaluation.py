@@ -107,7 +107,7 @@ def _failure_notes(evaluation: Evaluation) -> list[str]:
 
 
 def _write(folder: Path, checkpoint: str, evaluation: Evaluation, tables: dict[str, list[Row]]) -> None:
-    from definet_flows.analysis.error_figures import plot_categories, plot_lengths
+    from definet_flows.analysis.figures.errors import plot_categories, plot_lengths
     from definet_flows.analysis.tabular import write_tables
     from definet_flows.training.evaluation import DISTANCE, DUMMY_MAE, MODEL_MAE
 

@@ -121,23 +121,11 @@ def results(
     as_csv: AsCsv = False,
 ) -> None:
     """Query the results of a campaign, while it runs or after."""
-    filters = {
-        "host": host,
-        "label": label,
-        "defect": defect,
-        "species": species,
-        "state": state,
-        "engine": engine,
-        "start": start,
-        "charge": charge,
-        "exposure": exposure,
-        "model": model,
-        "campaign": campaign,
-        "same_minimum": same_minimum,
-        "savings": _range("--savings", savings),
-        "concentration": _range("--concentration", concentration),
-        "distance": _range("--distance", distance),
-    }
+    named = {"host": host, "label": label, "defect": defect, "species": species, "state": state, "engine": engine}
+    others = {"start": start, "charge": charge, "exposure": exposure, "model": model, "campaign": campaign}
+    ranges = {"savings": savings, "concentration": concentration, "distance": distance}
+    read = {name: _range(f"--{name}", text) for name, text in ranges.items()}
+    filters = {**named, **others, **read, "same_minimum": same_minimum}
     if sum((as_json, as_csv, output is not None)) > 1:
         raise InputError("--json, --csv and --output exclude each other; give one of them.")
     _answer(place, kind, filters, _criteria(where or [], query), limit, output, as_json=as_json, as_csv=as_csv)

@@ -122,14 +122,13 @@ def _settled(place: str, name: str | None, page: Path, live: Live | None = None)
 
 def _draw(results: CampaignResults, path: Path) -> bool:
     """Whether there was anything to draw."""
-    from definet_flows.analysis.figures import plot_ionic_steps
+    from definet_flows.analysis.figures import pairs_table, plot_ionic_steps
     from definet_flows.analysis.table import all_trained_on
 
     if not results.savings:
         return False
-    panels = {force: results.pairs(threshold) for threshold, force in results.thresholds.items()}
     remark = ", trained on all of these" if all_trained_on(results.rows) else ""
-    plot_ionic_steps(panels, path, title=results.title + remark)
+    plot_ionic_steps(pairs_table([results]), path, title=results.title + remark)
     return True
 
 

@@ -204,7 +204,7 @@ def _run(name: str, output: Path, as_json: bool, measure: Callable[[Path], Study
 
 
 def _write(name: str, folder: Path, result: Study) -> Path:
-    from definet_flows.analysis.study_figures import PLOTS
+    from definet_flows.analysis.figures.studies import PLOTS
     from definet_flows.analysis.tabular import write_tables
 
     drawn: Sequence[str] = list(result.tables) if name == "transfer" else list(result.tables)[:1]

@@ -82,7 +82,7 @@ def train(
 
 def draw_learning_curve(folder: Path) -> None:
     """Draw the learning curve beside the log of a training."""
-    from definet_flows.analysis.learning_curve import plot_learning_curve
+    from definet_flows.analysis.figures.learning_curve import plot_learning_curve
     from definet_flows.training.epochs import read_epochs
 
     plot_learning_curve(read_epochs(folder), folder / CURVE_FILE, title=folder.parent.name)

@@ -8,29 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from definet_flows.analysis.figures import BLUE, DOTS_PER_INCH, GREY, VERMILLION, WIDTH, blank_page
+from definet_flows.analysis.figures.page import SERIES, VERMILLION, blank_figure, finish, remark, save
 from definet_flows.analysis.tabular import Row
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-SERIES: tuple[dict[str, Any], ...] = (
-    {"color": VERMILLION, "marker": "o"},
-    {"color": BLUE, "marker": "^"},
-    {"color": "#009E73", "marker": "s"},
-    {"color": "#CC79A7", "marker": "D"},
-    {"color": "#E69F00", "marker": "v"},
-    {"color": "#56B4E9", "marker": "P"},
-    {"color": GREY, "marker": "X"},
-)
-"""Colour and shape of each series, in order; the Dummy model is drawn first."""
 
 MAE_AXIS = "coordinate MAE (Å)"
 
 
-def plot_categories(rows: Sequence[Row], category: str, columns: Sequence[str], path: str | Path) -> Path:
+def plot_categories(
+    rows: Sequence[Row],
+    category: str,
+    columns: Sequence[str],
+    path: str | Path,
+    *,
+    axis: str | None = None,
+    title: str = "",
+    note: str = "",
+) -> Path:
     """Errors of several columns side by side for each value of a category, on a logarithmic axis.
 
     Parameters
@@ -43,6 +39,12 @@ def plot_categories(rows: Sequence[Row], category: str, columns: Sequence[str], 
         One series each.
     path
         Image file; its suffix chooses the format.
+    axis
+        Name of the horizontal axis; by default the category's.
+    title
+        Above the panel.
+    note
+        Below it.
     """
     figure, ax = blank_figure(height=3.4)
     position = np.arange(len(rows))
@@ -50,9 +52,11 @@ def plot_categories(rows: Sequence[Row], category: str, columns: Sequence[str], 
         shift = (offset - (len(columns) - 1) / 2) * 0.12
         ax.plot(position + shift, _values(rows, column), linestyle="none", markersize=5, label=column, **style)
     ax.set_xticks(position, [str(row[category]) for row in rows], rotation=90 if len(rows) > 8 else 0)
-    ax.set_xlabel(category, fontsize=9)
+    ax.set_xlabel(axis or category, fontsize=9)
     ax.set_yscale("log")
     finish(ax, MAE_AXIS)
+    ax.set_title(title, loc="left", fontsize=9)
+    remark(figure, note)
     return save(figure, path)
 
 
@@ -81,27 +85,6 @@ def plot_lengths(edges: npt.NDArray[Any], counts: npt.NDArray[Any], path: str | 
     finish(ax, "predicted displacement length (Å)")
     figure.colorbar(mesh, ax=ax, label="atoms")
     return save(figure, path)
-
-
-def blank_figure(height: float, width: float = WIDTH) -> tuple[Figure, Axes]:
-    """A figure of one panel, its sides in inches."""
-    figure = blank_page(height, width)
-    return figure, figure.subplots()
-
-
-def finish(ax: Axes, y_axis: str) -> None:
-    """Name the vertical axis, show the legend, and take away what says nothing."""
-    ax.set_ylabel(y_axis, fontsize=9)
-    ax.tick_params(labelsize=8, which="both")
-    ax.spines[["top", "right"]].set_visible(False)
-    if ax.get_legend_handles_labels()[0]:
-        ax.legend(fontsize=8, frameon=False)
-
-
-def save(figure: Figure, path: str | Path) -> Path:
-    """Write the figure at print resolution."""
-    figure.savefig(path, dpi=DOTS_PER_INCH)
-    return Path(path)
 
 
 def _values(rows: Sequence[Row], column: str) -> npt.NDArray[np.float64]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from definet_flows.analysis.figures import BLUE, DOTS_PER_INCH, GREY, VERMILLION, blank_page
+from definet_flows.analysis.figures.page import BLUE, DOTS_PER_INCH, GREY, VERMILLION, blank_page
 from definet_flows.errors import InputError
 
 

@@ -1,46 +1,44 @@
-"""Figures of a campaign, drawn with matplotlib's object interface so that no global state changes."""
+"""Ionic steps from both starts: of each configuration, and against the size of the supercell."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from definet_flows.analysis.savings import CountedPair, Outcome
+from definet_flows.analysis.figures.page import (
+    BLUE,
+    GREY,
+    LOSER_MARKERS,
+    VERMILLION,
+    blank_page,
+    common_legend,
+    finish,
+    save,
+)
 from definet_flows.errors import InputError
 
 if TYPE_CHECKING:
-    from matplotlib.artist import Artist
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's palette, told apart under every common colour blindness.
-BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#7F7F7F"
-
-# One shape for each way to lose, so that the figure also reads in grey.
-LOSER_MARKERS = {
-    Outcome.OTHER_MINIMUM: "D",
-    Outcome.FALLBACK: "s",
-    Outcome.PRERELAXED_FAILED: "X",
-    Outcome.PRERELAXED_UNCONVERGED: "P",
-    Outcome.UNRELAXED_LOST: "*",
-}
-WIDTH = 7.0
 PANEL_HEIGHT = 3.1
-"""Inches; two columns of a journal page."""
-DOTS_PER_INCH = 300
+STARTS = {"unrelaxed": (VERMILLION, "o"), "prerelaxed": (BLUE, "^")}
+"""Colour and shape of each start."""
+
+THRESHOLD = "threshold_ev_per_angstrom"
 
 
-def plot_ionic_steps(panels: Mapping[float, Sequence[CountedPair]], path: str | Path, title: str = "") -> Path:
+def plot_ionic_steps(pairs: pd.DataFrame, path: str | Path, title: str = "") -> Path:
     """Ionic steps of each configuration from both starts, as in Fig. 5a of the DefiNet paper (doi 10.1038/s41524-025-01728-w).
 
     Parameters
     ----------
-    panels
-        Pairs to draw at each force threshold in eV/Å, one panel under the other. Configurations are sorted by the steps of
-        the unrelaxed start; losers are marked.
+    pairs
+        Of `pairs_table`; one panel for each threshold. Configurations are sorted by the steps of the unrelaxed start; losers
+        are marked.
     path
         Image file; its suffix chooses the format.
     title
@@ -56,65 +54,92 @@ def plot_ionic_steps(panels: Mapping[float, Sequence[CountedPair]], path: str | 
     InputError
         If there is no pair to draw.
     """
-    if not any(panels.values()):
+    figure, panels = _panels(pairs)
+    for ax, (threshold, part) in zip(panels, pairs.groupby(THRESHOLD, sort=False), strict=True):
+        _draw_sorted(ax, part)
+        finish(ax, f"ionic steps to {threshold:g} eV/Å", legend=False)
+    panels[0].set_title(title, loc="left", fontsize=9)
+    panels[-1].set_xlabel("configuration, sorted by the steps of its unrelaxed start", fontsize=9)
+    common_legend(figure, panels)
+    return save(figure, path)
+
+
+def plot_supercells(pairs: pd.DataFrame, path: str | Path, title: str = "") -> Path:
+    """Ionic steps from both starts against the size of the supercell, as in Fig. 5b of the DefiNet paper.
+
+    Every configuration is a point; a bar spans the middle half of each group, with its median. Losers are marked.
+
+    Parameters
+    ----------
+    pairs, path, title
+        As for `plot_ionic_steps`.
+
+    Raises
+    ------
+    InputError
+        If there is no pair to draw.
+    """
+    figure, panels = _panels(pairs)
+    ordered = pairs.sort_values(["n_sites", "host", "supercell"])
+    cells = list(ordered.groupby(["host", "supercell", "n_sites"], sort=False).groups)
+    for ax, (threshold, part) in zip(panels, pairs.groupby(THRESHOLD, sort=False), strict=True):
+        for place, cell in enumerate(cells):
+            here = part[(part["host"] == cell[0]) & (part["supercell"] == cell[1]) & (part["n_sites"] == cell[2])]
+            _draw_cell(ax, place, here)
+        ax.set_xticks(range(len(cells)), [f"{host} {cell}\n{sites} sites" for host, cell, sites in cells])
+        ax.set_xlim(-0.6, len(cells) - 0.4)
+        ax.set_ylim(bottom=0)
+        finish(ax, f"ionic steps to {threshold:g} eV/Å", legend=False)
+    panels[0].set_title(title, loc="left", fontsize=9)
+    common_legend(figure, panels)
+    return save(figure, path)
+
+
+def mark_losers(ax: Axes, x: Any, y: Any, outcomes: Any, size: float) -> None:
+    """Draw the marks of pairs that are losers at their points."""
+    for outcome, marker in LOSER_MARKERS.items():
+        lost = np.array([one == outcome.value for one in outcomes])
+        if lost.any():
+            style: dict[str, Any] = {
+                "marker": marker,
+                "facecolors": "none",
+                "edgecolors": "black",
+                "linewidths": min(0.8, size / 20),
+            }
+            ax.scatter(np.asarray(x)[lost], np.asarray(y)[lost], s=size, label=outcome.value, zorder=4, **style)
+
+
+def _panels(pairs: pd.DataFrame) -> tuple[Figure, list[Axes]]:
+    if pairs.empty:
         raise InputError(
             "No configuration was relaxed from both starts; raise baseline_fraction and run the campaign again."
         )
-    figure = blank_page(PANEL_HEIGHT * len(panels) + 0.5)
-    axes = list(figure.subplots(len(panels), squeeze=False)[:, 0])
-    for ax, (threshold, pairs) in zip(axes, panels.items(), strict=True):
-        _draw_panel(ax, pairs, threshold)
-    axes[0].set_title(title, loc="left", fontsize=9)
-    axes[-1].set_xlabel("configuration, sorted by the steps of its unrelaxed start", fontsize=9)
-    _draw_legend(figure, axes)
-    figure.savefig(path, dpi=DOTS_PER_INCH)
-    return Path(path)
+    number = pairs[THRESHOLD].nunique()
+    figure = blank_page(PANEL_HEIGHT * number + 0.5)
+    return figure, list(figure.subplots(number, squeeze=False)[:, 0])
 
 
-def blank_page(height: float, width: float = WIDTH) -> Figure:
-    """A figure without panels, its sides in inches, that no global state knows of."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _draw_panel(ax: Axes, pairs: Sequence[CountedPair], threshold: float) -> None:
-    ordered = sorted(pairs, key=lambda pair: (pair.unrelaxed_steps, pair.prerelaxed_steps, pair.configuration_id))
-    unrelaxed = np.array([pair.unrelaxed_steps for pair in ordered])
-    prerelaxed = np.array([pair.prerelaxed_steps for pair in ordered])
+def _draw_sorted(ax: Axes, pairs: pd.DataFrame) -> None:
+    ordered = pairs.sort_values(["unrelaxed_steps", "prerelaxed_steps", "configuration_id"])
+    steps = {start: ordered[f"{start}_steps"].to_numpy(dtype=float) for start in STARTS}
     position = np.arange(1, len(ordered) + 1)
     size = float(np.clip(600 / len(ordered), 4, 26))
-    ax.vlines(position, prerelaxed, unrelaxed, color=GREY, linewidth=0.6, alpha=0.6, zorder=1)
-    ax.scatter(position, unrelaxed, s=size, color=VERMILLION, marker="o", label="unrelaxed start", zorder=2)
-    ax.scatter(position, prerelaxed, s=size, color=BLUE, marker="^", label="prerelaxed start", zorder=3)
-    for outcome, marker in LOSER_MARKERS.items():
-        lost = np.array([pair.outcome is outcome for pair in ordered])
-        if lost.any():
-            ax.scatter(
-                position[lost],
-                prerelaxed[lost],
-                s=3 * size,
-                marker=marker,
-                facecolors="none",
-                edgecolors="black",
-                linewidths=0.8,
-                label=outcome.value,
-                zorder=4,
-            )
-    _draw_medians(ax, float(np.median(unrelaxed)), float(np.median(prerelaxed)))
-    ax.set_ylabel(f"ionic steps to {threshold:g} eV/Å", fontsize=9)
+    width = float(np.clip(120 / len(ordered), 0.05, 0.6))
+    ax.vlines(position, steps["prerelaxed"], steps["unrelaxed"], color=GREY, linewidth=width, alpha=0.6, zorder=1)
+    for start, (colour, marker) in STARTS.items():
+        ax.scatter(position, steps[start], s=size, color=colour, marker=marker, label=f"{start} start", zorder=2)
+    mark_losers(ax, position, steps["prerelaxed"], ordered["outcome"], 3 * size)
+    _draw_medians(ax, {start: float(np.median(steps[start])) for start in STARTS})
     ax.set_xlim(0, len(ordered) + 1)
     ax.set_ylim(bottom=0)
-    ax.tick_params(labelsize=8)
-    ax.spines[["top", "right"]].set_visible(False)
 
 
-def _draw_medians(ax: Axes, unrelaxed: float, prerelaxed: float) -> None:
-    for median, colour in ((unrelaxed, VERMILLION), (prerelaxed, BLUE)):
+def _draw_medians(ax: Axes, medians: dict[str, float]) -> None:
+    top = max(medians, key=lambda start: medians[start])
+    for start, median in medians.items():
+        colour = STARTS[start][0]
         ax.axhline(median, color=colour, linewidth=0.9, linestyle="--", zorder=0)
+        # Above and below their lines, so that near ones do not write over each other.
         ax.annotate(
             f"median {median:g}",
             (1, median),
@@ -123,13 +148,27 @@ def _draw_medians(ax: Axes, unrelaxed: float, prerelaxed: float) -> None:
             textcoords="offset points",
             color=colour,
             fontsize=8,
-            va="center",
+            va="bottom" if start == top else "top",
         )
 
 
-def _draw_legend(figure: Figure, axes: Sequence[Axes]) -> None:
-    entries: dict[str, Artist] = {}
-    for ax in axes:
-        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
-            entries.setdefault(label, handle)
-    figure.legend(list(entries.values()), list(entries), loc="outside upper center", ncols=4, fontsize=8, frameon=False)
+def _draw_cell(ax: Axes, place: int, pairs: pd.DataFrame) -> None:
+    """The pairs of one supercell: points beside each other by start, and the middle half of each."""
+    if pairs.empty:
+        return
+    spread = np.random.default_rng(0).uniform(-0.09, 0.09, len(pairs))
+    for shift, (start, (colour, marker)) in zip((-0.17, 0.17), STARTS.items(), strict=True):
+        steps = pairs[f"{start}_steps"].to_numpy(dtype=float)
+        low, median, high = np.percentile(steps, [25, 50, 75])
+        x = place + shift + spread
+        ax.scatter(
+            x, steps, s=9, color=colour, marker=marker, alpha=0.55, linewidths=0, label=f"{start} start", zorder=2
+        )
+        ax.vlines(place + shift, low, high, color="black", linewidth=1.2, zorder=3)
+        ax.hlines(median, place + shift - 0.13, place + shift + 0.13, color="black", linewidth=1.6, zorder=3)
+        side = "right" if shift < 0 else "left"
+        ax.annotate(
+            f"{median:g}", (place + shift * 1.9, median), ha=side, va="center", fontsize=8, color=colour, zorder=5
+        )
+        if start == "prerelaxed":
+            mark_losers(ax, x, steps, pairs["outcome"], float(np.clip(4000 / len(pairs), 6, 30)))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from definet_flows.analysis.error_figures import MAE_AXIS, SERIES, blank_figure, finish, save
-from definet_flows.analysis.figures import GREY
+from definet_flows.analysis.figures.errors import MAE_AXIS
+from definet_flows.analysis.figures.page import GREY, SERIES, blank_figure, finish, save
 from definet_flows.analysis.tabular import Cell, Row
 
 MAE = "MAE (Å)"

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from definet_flows.analysis.error_figures import plot_categories, plot_lengths
-from definet_flows.analysis.study_figures import PLOTS
+from definet_flows.analysis.figures.errors import plot_categories, plot_lengths
+from definet_flows.analysis.figures.studies import PLOTS
 
 CATEGORIES = [
     {"defects": f"V_S{i}", "Dummy": 0.1, "model": 0.01 * (i + 1) if i else None} for i in range(12)

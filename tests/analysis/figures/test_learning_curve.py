@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
-from definet_flows.analysis.learning_curve import plot_learning_curve
+from definet_flows.analysis.figures.learning_curve import plot_learning_curve
 from definet_flows.errors import InputError
 
 

@@ -20,6 +20,7 @@ CHANGES = [
     *({0: "Vac"}, {0: "Al"}, {0: "Vac", 1: "Al"}, {0: "Vac", 1: "Vac"}, {0: "Vac", 6: "Vac"}),
     *({0: "Al", 2: "Vac", 3: "Ni"}, {0: "V"}),
 ]
+EXPOSURES = ("same_size", "other_size", "new", "new", "new", "new", "other_size")
 OTHER_MODEL = ModelSummary(checkpoint="other", checkpoint_hash="e" * 16, guard_hash="none")
 
 
@@ -31,15 +32,14 @@ def relaxations_and_predictions():
         for number, changes in enumerate(CHANGES):
             configuration = copper.configuration(changes, supercell)
             model = OTHER_MODEL if number == 1 else copper.MODEL
-            exposure = ("new", "other_size", "same_size")[number % 3]
-            predicted = copper.prediction(configuration, number != 5, model, exposure=exposure)
+            predicted = copper.prediction(configuration, number != 5, model, exposure=EXPOSURES[number])
             predicted = predicted.model_copy(update={"campaign": campaign})
             predictions.append(predicted)
             energy = -3.5 * configuration.n_defects - number / 7
             relaxations.append(copper.record(configuration, campaign=campaign, energy=energy, steps=5 + number))
             if predicted.passed:
                 outcome = {3: {"error": "it crashed"}, 4: {"converged": False, "last_force": 0.3}}.get(number, {})
-                shift = 0.3 * np.arange(configuration.occupied.sum()) / 99 if number == 2 else 0.0
+                shift = 0.5 * np.arange(configuration.occupied.sum()) / 99 if number == 2 else 0.0
                 run = copper.record(
                     configuration, predicted, campaign=campaign, energy=energy, steps=3, shift=shift, **outcome
                 )
