@@ -125,7 +125,7 @@ def measure(place: str, output: Path) -> None:
         page = report_page(store, results)
     write_page(page, output)
     done = time.perf_counter()
-    print(f"{results.n_planned} configurations, {len(results.relaxations)} relaxations")
+    print(f"{len(results.campaign.configuration_ids)} configurations, {len(results.relaxations)} relaxations")
     print(f"{output.stat().st_size / 1e6:.2f} MB: {', '.join(f'{name} {n / 1e6:.2f}' for name, n in blocks(page))}")
     print(f"{settled - began:.1f} s to read and count, {done - settled:.1f} s to write the page")
     print(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB at most")

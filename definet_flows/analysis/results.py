@@ -72,27 +72,6 @@ class CampaignResults:
         """What was spent and saved in core-hours."""
         return campaign_account(self.campaign, self.relaxations, self.predictions, self.savings)
 
-    @property
-    def n_planned(self) -> int:
-        """Configurations of the campaign."""
-        return len(self.campaign.configuration_ids)
-
-    @cached_property
-    def n_done(self) -> int:
-        """Configurations of the campaign of which every run is on record that it needs."""
-        passed = {one.configuration_id: one.passed for one in self.predictions}
-        ran = {(run.configuration_id, run.start, run.charge) for run in self.relaxations if self.is_current(run)}
-        baseline = set(self.campaign.baseline_ids)
-        charges = self.campaign.settings.get("charges", [0])
-        done = 0
-        for identity in self.campaign.configuration_ids:
-            if self.campaign.model is not None and identity not in passed:
-                continue
-            starts = {"prerelaxed" if passed.get(identity) else "unrelaxed"}
-            starts |= {"unrelaxed"} if identity in baseline else set()
-            done += all((identity, start, charge) in ran for start in starts for charge in charges)
-        return done
-
     def is_current(self, run: RelaxationRecord) -> bool:
         """Whether a run belongs to the campaign as it is now, not to an earlier checkpoint or to other settings."""
         if self.members:
@@ -148,7 +127,6 @@ def _settled(
     if campaign.model is not None:
         model = {"checkpoint_hash": campaign.model.checkpoint_hash, "guard_hash": campaign.model.guard_hash}
         savings, predictions = build_savings(store, model), list(store.predictions(model))
-    relaxations = list(store.relaxations())
     if alone:
         return CampaignResults(campaign, relaxations, predictions, savings)
     return CampaignResults(campaign, _of(campaign, relaxations), _of(campaign, predictions), _of(campaign, savings))
@@ -181,11 +159,15 @@ def _campaigns(store: RecordStore, name: str | None) -> tuple[list[CampaignRecor
     campaigns = store.campaigns()
     if not campaigns:
         raise InputError(f"{store.location} holds no campaign yet; run one with --dir {store.location} first.")
-    if name is None and len(campaigns) > 1:
-        raise InputError(f"{store.location} holds several campaigns; give one as --campaign: {', '.join(campaigns)}.")
-    if name is not None and name not in campaigns:
-        raise InputError(f"{store.location} holds no campaign {name}, but {', '.join(campaigns)}.")
-    return campaigns[name or next(iter(campaigns))], len(campaigns) == 1
+    titles = {one.settings.get("screening") or one.name for one in campaigns}
+    if name is None and len(titles) > 1:
+        listed = ", ".join(sorted(titles))
+        raise InputError(f"{store.location} holds several campaigns; give one as --campaign: {listed}.")
+    wanted = name or next(iter(titles))
+    chosen = [one for one in campaigns if wanted in {one.name, one.settings.get("screening")}]
+    if not chosen:
+        raise InputError(f"{store.location} holds no campaign {name}, but {', '.join(one.name for one in campaigns)}.")
+    return chosen, len(campaigns) == 1
 
 
 def _of(campaign: CampaignRecord, records: Sequence[Summary]) -> list[Summary]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from definet_flows.cli.output import show_json, show_table
+from definet_flows.cli.output import show_json, show_table, time_left
 from definet_flows.cli.submission import AsJson, ConfigDir, opened_cluster
 
 if TYPE_CHECKING:
@@ -172,18 +172,11 @@ def _show_states(campaigns: list[CampaignStatus]) -> None:
     rows = [
         [
             *(one.name, one.n_configurations, *(one.states[state] for state in states)),
-            *(one.per_hour, _time_left(one), *([one.standing] if standing else [])),
+            *(one.per_hour, time_left(one.seconds_left), *([one.standing] if standing else [])),
         ]
         for one in listed
     ]
     show_table(["campaign", "configurations", *states, "runs/hour", "time left", *([""] if standing else [])], rows)
-
-
-def _time_left(campaign: CampaignStatus) -> str | None:
-    if campaign.seconds_left is None:
-        return None
-    hours = campaign.seconds_left / 3600
-    return f"{hours:.1f} h" if hours < 48 else f"{hours / 24:.1f} days"
 
 
 def _show_failures(campaign: CampaignStatus) -> None:

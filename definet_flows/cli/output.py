@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -63,17 +64,27 @@ def show_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     typer.echo(text.getvalue(), nl=False)
 
 
+def time_left(seconds: float | None) -> str | None:
+    """A long time in hours or days; None where it is not known."""
+    if seconds is None:
+        return None
+    hours = seconds / 3600
+    return f"{hours:.1f} h" if hours < 48 else f"{hours / 24:.1f} days"
+
+
 def writable_file(path: Path) -> Path:
     """Return a path that a file can be written to, its folder made.
 
     Raises
     ------
     InputError
-        If it is a folder, or its folder cannot be made.
+        If it is a folder, its folder cannot be made, or it cannot be written.
     """
     if path.is_dir():
         raise InputError(f"{path} is a folder; name a file in it.")
     writable_folder(path.parent)
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise InputError(f"{path} cannot be written (its permissions do not let you); name another file.")
     return path
 
 

@@ -135,25 +135,42 @@ def _draw(results: CampaignResults, path: Path) -> bool:
 def _watch(place: str, name: str | None, page: Path, interval: float) -> None:
     """Write the page whenever the records have changed; at the end once more, as one that stays as it is."""
     from definet_flows.analysis.report import Live
-    from definet_flows.records.revision import revision
-    from definet_flows.records.store import open_store
 
     seen: object = None
     typer.echo(f"Open {page} in a browser; Ctrl-C ends the watch.")
     try:
         while True:
-            with open_store(place, read_only=True) as store:
-                now = revision(store)
+            now = _revision(place)
             if now != seen:
                 seen = now
                 results = _settled(place, name, page, Live(interval))
-                typer.echo(f"{time.strftime('%H:%M:%S')} {results.n_done} of {results.n_planned} configurations done")
-                if results.n_done == results.n_planned:
+                left = _left(place, results)
+                done = len(results.campaign.configuration_ids) - left
+                typer.echo(f"{time.strftime('%H:%M:%S')} {done} configurations done, {left} left")
+                if not left:
                     break
             time.sleep(interval)
     except KeyboardInterrupt:
-        typer.echo("Watch ended; the page stays as it is.")
+        typer.echo("The watch is over; the page stays as it is.")
     _settled(place, name, page)
+
+
+def _revision(place: str) -> object:
+    from definet_flows.records.revision import revision
+    from definet_flows.records.store import open_store
+
+    with open_store(place, read_only=True) as store:
+        return revision(store)
+
+
+def _left(place: str, results: CampaignResults) -> int:
+    """Configurations of which a run is still to end."""
+    from definet_flows.launch.watching import status_of_records
+    from definet_flows.records.store import open_store
+
+    with open_store(place, read_only=True) as store:
+        hosts = [one.campaign for one in results.members or [results]]
+        return sum(status_of_records(store, one, place).n_left for one in hosts)
 
 
 def show_savings(rows: Sequence[SavingsRow], title: str) -> None:

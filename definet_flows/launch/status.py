@@ -57,6 +57,11 @@ class CampaignStatus(BaseModel):
         description="Stopped, on a cluster; under way, where a process on this machine runs it; None where neither is known",
     )
 
+    @property
+    def n_left(self) -> int:
+        """Configurations of which a run is still to end."""
+        return sum(self.states[state] for state in ("waiting", "prerelaxed", "running", "lost"))
+
 
 def recorded_runs(store: RecordStore, record: CampaignRecord) -> dict[str, dict[str, Any]]:
     """What the relaxations of a campaign came to, by key.

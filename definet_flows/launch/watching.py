@@ -16,6 +16,7 @@ from definet_flows.launch.status import (
     predicted,
     recorded_runs,
 )
+from definet_flows.records.address import is_database
 from definet_flows.records.documents import CampaignRecord
 from definet_flows.records.keys import relaxation_key
 from definet_flows.records.lock import is_held
@@ -26,6 +27,11 @@ from definet_flows.settings import workflows_directory
 def is_campaign_directory(place: str | Path) -> bool:
     """Whether there is a results store in a directory."""
     return (Path(place) / STORE_FOLDER).is_dir()
+
+
+def is_under_way(place: str | Path) -> bool:
+    """Whether a process on this machine runs the campaign of a directory; of a database nobody knows."""
+    return not is_database(place) and is_held(Path(place) / STORE_FOLDER / LOCK_FILE)
 
 
 def status_of_directory(directory: str | Path) -> list[CampaignStatus]:
@@ -41,12 +47,27 @@ def status_of_directory(directory: str | Path) -> list[CampaignStatus]:
     StoreError
         If it holds no results, or they cannot be read.
     """
-    under_way = is_held(Path(directory) / STORE_FOLDER / LOCK_FILE)
+    under_way = is_under_way(directory)
     with open_store(directory, read_only=True) as store:
-        return [_status(store, record, str(directory), under_way=under_way) for record in store.campaigns()]
+        return [status_of_records(store, record, directory, under_way=under_way) for record in store.campaigns()]
 
 
-def _status(store: RecordStore, record: CampaignRecord, directory: str, *, under_way: bool) -> CampaignStatus:
+def status_of_records(
+    store: RecordStore, record: CampaignRecord, place: str | Path, *, under_way: bool = False
+) -> CampaignStatus:
+    """How far a campaign has come by what is on record, whoever runs it.
+
+    Parameters
+    ----------
+    store
+        Where its records are.
+    record
+        The campaign.
+    place
+        The directory or database that the store was opened at.
+    under_way
+        Whether a process on this machine runs it.
+    """
     plan = Campaign.model_validate(record.settings)
     passed = predicted(store, record)
     recorded = recorded_runs(store, record)
@@ -63,7 +84,11 @@ def _status(store: RecordStore, record: CampaignRecord, directory: str, *, under
         for key, (configuration, state) in runs.items()
         if state == "failed"
     ]
-    again = f"definet-flows run {_file_of(plan.title)} --dir {directory} --retry-failed"
+    again = (
+        f"definet-flows recover {record.name} --failed"
+        if is_database(place)
+        else f"definet-flows run {_file_of(plan.title)} --dir {place} --retry-failed"
+    )
     return CampaignStatus(
         name=record.name,
         n_configurations=len(record.configuration_ids),

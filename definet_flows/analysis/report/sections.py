@@ -30,11 +30,8 @@ def headlines(results: CampaignResults, recorded: int) -> str:
     recorded
         Configurations of which anything is on record.
     """
-    progress = (
-        "Configurations",
-        f"{results.n_done} of {results.n_planned}",
-        f"done; {recorded} have anything on record",
-    )
+    planned = len(results.campaign.configuration_ids)
+    progress = ("Configurations", f"{recorded} of {planned}", "planned ones have anything on record")
     if not results.rows:
         return _cards([progress]) + _notice(
             "No configuration has been relaxed from both starts yet, so there is no saving to report."
