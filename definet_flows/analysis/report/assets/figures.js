@@ -204,9 +204,9 @@ const savingsFigure = (pairs) => () => {
       x: values,
       xbins: { start: -1.55, end: 1.05, size: 0.1 },
       marker: {
-        color: number ? colour("unrelaxed") : colour("prerelaxed"),
-        pattern: { shape: HATCHES[number], fgcolor: colour("paper"), size: 6, solidity: 0.35 },
-        line: { color: colour("paper"), width: 1 },
+        color: colour("prerelaxed"),
+        pattern: { shape: HATCHES[number], fgcolor: colour("unrelaxed"), bgcolor: colour("paper"), size: 6, solidity: 0.4 },
+        line: { color: number ? colour("unrelaxed") : colour("paper"), width: 1 },
       },
       hovertemplate: `%{y} configurations at %{x}<extra>${outcome}</extra>`,
     };
