@@ -12,7 +12,7 @@ import re
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from definet_flows.defects.host import content_hash
 from definet_flows.records.documents import PredictionRecord, RelaxationRecord, SavingsRecord
@@ -29,12 +29,29 @@ MOST_VALUES = 500
 """A list of values longer than this is left to the documents themselves."""
 
 _PREFIX = "columns_"
+_ENCODING = "truth values as bytes"
 _EARLIER = "figures"  # the name of the table in version 1 of the documents
 _COMPARED = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
 _EVENTS = {"insert": "NEW", "update": "OLD", "delete": "OLD"}
 _LARGEST = 2**63
 
-Condition = tuple[str, list[Any]]
+
+class Condition(NamedTuple):
+    """What the columns of a document must satisfy.
+
+    Parameters
+    ----------
+    text
+        SQL with question marks.
+    values
+        What these stand for.
+    exact
+        Every document that satisfies it fits; otherwise it may.
+    """
+
+    text: str
+    values: list[Any]
+    exact: bool = True
 
 
 @dataclass(frozen=True)
@@ -55,7 +72,7 @@ class Table:
     @classmethod
     def of(cls, columns: Sequence[str]) -> Table:
         """The table of these columns."""
-        return cls(_PREFIX + content_hash(list(columns), 8), tuple(columns))
+        return cls(_PREFIX + content_hash([_ENCODING, *columns], 8), tuple(columns))
 
     @classmethod
     def readable(cls, connection: sqlite3.Connection, columns: Sequence[str]) -> Table | None:
@@ -101,7 +118,7 @@ class Table:
         marks = ", ".join("?" * (1 + len(self.columns)))
         connection.executemany(
             f"INSERT OR REPLACE INTO {self.name} VALUES ({marks})",  # noqa: S608  nothing but question marks
-            ((key, *values) for key, values in rows if all(_is_plain(value) for value in values)),
+            ((key, *map(_held, values)) for key, values in rows if all(_is_plain(value) for value in values)),
         )
 
     @staticmethod
@@ -133,9 +150,11 @@ def necessary(criteria: Mapping[str, Any], columns: Sequence[str]) -> Condition 
             found += [necessary(each, columns) for each in wanted]
         elif name == "$or":
             found.append(_any_of([necessary(each, columns) for each in wanted]))
-        elif name in columns:
-            found += [_condition(f'"{name}"', operator, value) for operator, value in _operators(wanted)]
-    return _joined(" AND ", [one for one in found if one is not None])
+        else:
+            asked = _operators(wanted) if name in columns else []
+            found += [_condition(f'"{name}"', operator, value) for operator, value in asked] or [None]
+    known = [one for one in found if one is not None]
+    return _joined(" AND ", known, exact=len(known) == len(found))
 
 
 def texts(connection: sqlite3.Connection, table: Table, fields: Sequence[str]) -> dict[bytes, dict[str, str]]:
@@ -151,7 +170,7 @@ def texts(connection: sqlite3.Connection, table: Table, fields: Sequence[str]) -
         Names at the top level of the documents.
     """
     if not set(fields) <= set(table.columns):
-        return {}  # truth values, for one, are no longer told from numbers
+        return {}
     quoted = ", ".join(f'"{name}"' for name in fields)
     rows = connection.execute(f"SELECT k, {quoted} FROM {table.name}")  # noqa: S608  names of our own
     return {
@@ -169,22 +188,22 @@ def _matches(pattern: str, value: Any) -> bool:
     return isinstance(value, str) and re.search(pattern, value) is not None
 
 
-def _operators(wanted: Any) -> Iterable[tuple[str, Any]]:
+def _operators(wanted: Any) -> list[tuple[str, Any]]:
     if not isinstance(wanted, dict):
         return [("$in", [wanted])]
     if "$options" in wanted or not all(name.startswith("$") for name in wanted):
-        return ()
-    return wanted.items()
+        return []
+    return list(wanted.items())
 
 
 def _condition(column: str, operator: str, value: Any) -> Condition | None:
-    if operator in _COMPARED:
-        known = isinstance(value, str | int | float) and _is_plain(value)
-        return (f"{column} {_COMPARED[operator]} ?", [value]) if known else None
+    if operator in _COMPARED and value is not None and _is_plain(value):
+        # Only values of one type are compared, as MongoDB does.
+        return Condition(f"({_typed(column, value)} AND {column} {_COMPARED[operator]} ?)", [_held(value)])
     if operator == "$exists" and not value:
-        return f"{column} IS NULL", []
+        return Condition(f"{column} IS NULL", [], exact=False)
     if operator == "$regex" and isinstance(value, str):
-        return f"{column} REGEXP ?", [value]
+        return Condition(f"{column} REGEXP ?", [value])
     if operator in {"$eq", "$ne"}:
         operator, value = {"$eq": "$in", "$ne": "$nin"}[operator], [value]
     return _listed(column, operator, value) if operator in {"$in", "$nin"} else None
@@ -194,26 +213,32 @@ def _listed(column: str, operator: str, wanted: Sequence[Any]) -> Condition | No
     """Whether the value is among those of a list, or none of them."""
     if len(wanted) > MOST_VALUES or not all(_is_plain(one) for one in wanted):
         return None
-    values = [one for one in wanted if one is not None]
+    values = [_held(one) for one in wanted if one is not None]
     marks = f"{column} {{}} ({', '.join('?' * len(values))})"
     if operator == "$in":
         absent = f"{column} IS NULL OR " if None in wanted else ""
-        return f"({absent}{marks.format('IN')})", values
-    if any(one in {0, 1} for one in values):
-        return None  # the columns do not tell false and true from 0 and 1
+        return Condition(f"({absent}{marks.format('IN')})", values)
     absent = f"{column} IS NOT NULL AND " if None in wanted else f"{column} IS NULL OR "
-    return f"({absent}{marks.format('NOT IN')})", values
+    return Condition(f"({absent}{marks.format('NOT IN')})", values)
+
+
+def _typed(column: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return f"typeof({column}) = 'blob'"
+    return f"typeof({column}) = 'text'" if isinstance(value, str) else f"typeof({column}) IN ('integer', 'real')"
 
 
 def _any_of(branches: list[Condition | None]) -> Condition | None:
     known = [one for one in branches if one is not None]
-    return _joined(" OR ", known) if len(known) == len(branches) else None
+    return _joined(" OR ", known, exact=True) if len(known) == len(branches) else None
 
 
-def _joined(word: str, conditions: Sequence[Condition]) -> Condition | None:
+def _joined(word: str, conditions: Sequence[Condition], *, exact: bool) -> Condition | None:
     if not conditions:
         return None
-    return f"({word.join(text for text, _ in conditions)})", [value for _, values in conditions for value in values]
+    values = [value for one in conditions for value in one.values]
+    text = f"({word.join(one.text for one in conditions)})"
+    return Condition(text, values, exact and all(one.exact for one in conditions))
 
 
 def _field(document: Mapping[str, Any], name: str) -> Any:
@@ -223,6 +248,11 @@ def _field(document: Mapping[str, Any], name: str) -> Any:
             return value  # any of its documents may answer
         value = value.get(part) if isinstance(value, Mapping) else None
     return value
+
+
+def _held(value: Any) -> Any:
+    """A value as its column holds it: a truth value is no number to MongoDB, and would be one to SQLite."""
+    return bytes([value]) if isinstance(value, bool) else value
 
 
 def _is_plain(value: Any) -> bool:

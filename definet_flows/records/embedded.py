@@ -141,7 +141,8 @@ class EmbeddedStore(MontyStore):
         """As MontyStore.count."""
         if args or any(kwargs.values()):
             return int(_patiently(lambda: super(EmbeddedStore, self).count(criteria, *args, **kwargs)))
-        return sum(1 for _ in self._fitting(criteria)) if criteria else len(self._candidates({}))
+        sure, others = self._candidates(criteria or {})
+        return len(sure) + sum(1 for _ in filter(fits(criteria or {}), self._documents(others)))
 
     def query_one(self, criteria: dict[str, Any] | None = None, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
         """As MontyStore.query_one; a look-up by key reads only that document."""
@@ -165,27 +166,31 @@ class EmbeddedStore(MontyStore):
         if keys is not None:
             yield from self._documents([_encoded_id(key) for key in keys])
             return
-        yield from filter(fits(criteria), self._documents(self._candidates(criteria)))
+        sure, others = self._candidates(criteria)
+        yield from self._documents(sure)
+        yield from filter(fits(criteria), self._documents(others))
 
-    def _candidates(self, criteria: dict[str, Any]) -> list[bytes]:
-        """Keys in the table of all documents that may fit."""
+    def _candidates(self, criteria: dict[str, Any]) -> tuple[list[bytes], list[bytes]]:
+        """Keys in the table of the documents that fit for sure, and of all others that may."""
         if not self.collection_file.is_file():
-            return []
+            return [], []
         with closing(self._open()) as connection:
             table = columns.Table.readable(connection, self.columns)
             condition = columns.necessary(criteria, table.columns) if table else None
             if table is None or condition is None:
-                found = connection.execute(f"SELECT k FROM {TABLE} ORDER BY rowid")  # noqa: S608
-            else:
-                text, values = condition  # names of columns and question marks
-                columns.let_match(connection)
-                joined = f"SELECT d.k FROM {TABLE} d LEFT JOIN {table.name} f ON f.k = d.k"  # noqa: S608
-                found = connection.execute(f"{joined} WHERE f.k IS NULL OR {text} ORDER BY d.rowid", values)
-            return [key for (key,) in found]
+                rows = connection.execute(f"SELECT k FROM {TABLE} ORDER BY rowid")  # noqa: S608
+                keys = [key for (key,) in rows]
+                return ([], keys) if criteria else (keys, [])
+            columns.let_match(connection)
+            joined = f"SELECT d.k, f.k FROM {TABLE} d LEFT JOIN {table.name} f ON f.k = d.k"  # noqa: S608
+            where = f"WHERE f.k IS NULL OR {condition.text} ORDER BY d.rowid"  # names of columns and question marks
+            found = connection.execute(f"{joined} {where}", condition.values).fetchall()
+        sure = [key for key, told in found if told is not None and condition.exact]
+        return sure, [key for key, told in found if told is None or not condition.exact]
 
     def _all_texts(self, fields: list[str]) -> Iterator[dict[str, Any]]:
         """Some fields of every document, read from the columns where these hold nothing but texts."""
-        others = self._candidates({})
+        others, _ = self._candidates({})
         if self.collection_file.is_file():
             with closing(self._open()) as connection:
                 table = columns.Table.readable(connection, self.columns)
