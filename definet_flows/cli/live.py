@@ -15,6 +15,7 @@ import typer
 
 from definet_flows.cli.output import WIDTH_WITHOUT_TERMINAL, time_left
 from definet_flows.cli.records import Place
+from definet_flows.cli.reports import BUSY_SHARE
 from definet_flows.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
 LATEST = 5
 """Failures that are listed."""
-
-BUSY_SHARE = 0.2
-"""Of the time, at most, is spent on reading the records of a large store."""
 
 
 @dataclass(frozen=True)

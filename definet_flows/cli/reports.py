@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 FIGURE_FILE = "ionic_steps.png"
 PAGE_FILE = "report.html"
+BUSY_SHARE = 0.2
+"""Of the time, at most, goes into reading the records of a large store while its campaign runs."""
+
 CampaignName = Annotated[
     str | None, typer.Option("--campaign", metavar="NAME", help="Which campaign, where the results are of several.")
 ]
@@ -136,20 +139,21 @@ def _watch(place: str, name: str | None, page: Path, interval: float) -> None:
     """Write the page whenever the records have changed; at the end once more, as one that stays as it is."""
     from definet_flows.analysis.report import Live
 
-    seen: object = None
+    seen, pause = object(), interval
     typer.echo(f"Open {page} in a browser; Ctrl-C ends the watch.")
     try:
         while True:
             now = _revision(place)
             if now != seen:
-                seen = now
+                seen, began = now, time.monotonic()
                 results = _settled(place, name, page, Live(interval))
                 left = _left(place, results)
                 done = len(results.campaign.configuration_ids) - left
                 typer.echo(f"{time.strftime('%H:%M:%S')} {done} configurations done, {left} left")
                 if not left:
                     break
-            time.sleep(interval)
+                pause = max(interval, (time.monotonic() - began) / BUSY_SHARE)
+            time.sleep(pause)
     except KeyboardInterrupt:
         typer.echo("The watch is over; the page stays as it is.")
     _settled(place, name, page)
