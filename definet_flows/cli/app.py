@@ -10,6 +10,7 @@ import typer
 import definet_flows
 from definet_flows.cli import (
     adoption,
+    archiving,
     building,
     campaigns,
     cluster,
@@ -47,6 +48,7 @@ for room in (
     campaigns,
     submission,
     cluster,
+    archiving,
     live,
     records,
     building,

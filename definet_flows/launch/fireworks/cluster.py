@@ -100,6 +100,19 @@ class Cluster:
                 collection = database.client[store.database][store.collection_name]
                 collection.create_index([(field, ASCENDING) for field in fields])
 
+    def remove_outputs(self, uuids: Sequence[str]) -> int:
+        """Remove what jobs put out, arrays first, and say how many outputs there were.
+
+        Parameters
+        ----------
+        uuids
+            Of the jobs.
+        """
+        additional: dict[str, Store] = self.job_store.additional_stores  # type: ignore[has-type]  # of jobflow
+        for store in additional.values():
+            _remove(store, {"job_uuid": {"$in": list(uuids)}})
+        return _remove(self.job_store.docs_store, {"uuid": {"$in": list(uuids)}})
+
     def close(self) -> None:
         """Disconnect from both."""
         self.store.close()
@@ -151,6 +164,19 @@ def _address_of(store: MongoStore) -> DatabaseAddress:
     login = {"username": store.username, "password": store.password, "authSource": store.auth_source}
     client = {"host": store.host, "port": store.port, **(login if store.username else {}), **options}
     return DatabaseAddress(store.database, f"mongodb://{store.host}:{store.port}/{store.database}", client)
+
+
+def _remove(store: Store, criteria: dict[str, Any]) -> int:
+    """Remove documents; how many, of a collection of a MongoDB."""
+    if not isinstance(store, MongoStore):
+        store.connect()
+        store.remove_docs(criteria)
+        store.close()  # type: ignore[no-untyped-call]
+        return 0
+    address = _address_of(store)
+    # maggma's own connection would stay open.
+    with clear_database_errors(address.shown), closing(Database(address)) as database:
+        return int(database.client[store.database][store.collection_name].delete_many(criteria).deleted_count)
 
 
 def _arrays(stores: Iterable[Store]) -> Iterator[tuple[Any, tuple[str, ...]]]:
