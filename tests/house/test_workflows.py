@@ -9,6 +9,7 @@ import pytest
 from definet_flows.defects import HOST_PRESETS, count_configurations, high_density, low_density_recipes
 from definet_flows.defects.host import content_hash
 from definet_flows.flows import load_campaign, load_campaigns
+from definet_flows.launch.validation import split_of
 from definet_flows.settings import settings, workflows_directory
 
 FILES = sorted(workflows_directory().glob("*.yaml"))
@@ -69,16 +70,13 @@ def test_high_density_uses_cells_of_20_angstrom_and_500_configurations(name):
 
 
 def test_the_split_of_hbn_is_the_one_that_was_drawn():
-    shares = ("train-3x3", "held-out-3x3", "held-out-4x4")
+    campaigns = load_campaigns(workflows_directory() / "hbn-gpaw.yaml")
     split = json.loads((workflows_directory() / "hbn-gpaw" / "split.json").read_text(encoding="utf-8"))
-    campaigns = {share: load_campaign(workflows_directory() / f"hbn-gpaw-{share}.yaml") for share in shares}
-    found = {
-        share: campaign.configurations.configurations(campaign.host.host()) for share, campaign in campaigns.items()
-    }
-    ids = {share: [configuration.id for configuration in drawn] for share, drawn in found.items()}
-    assert split == {"seed": split["seed"], "hash": content_hash(ids), **ids}
-    assert [len(ids[share]) for share in shares] == [20, 10, 4]
-    assert len(set().union(*ids.values())) == 34
-    assert len({campaign.engine.physics_hash for campaign in campaigns.values()}) == 1
-    seen = {cluster for configuration in found["train-3x3"] for cluster in configuration.possible_cluster_ids}
-    assert not {configuration.cluster_id for configuration in found["held-out-4x4"]} & (seen | {None})
+    drawn = {name: split[name] for name in ("train-3x3", "held-out-3x3", "held-out-4x4")}
+    assert (split["hash"], [len(ids) for ids in drawn.values()]) == (content_hash(drawn), [20, 10, 4])
+    fixed = split_of(campaigns)
+    assert fixed.ids(fixed.training) == set(drawn["train-3x3"])
+    assert fixed.ids(fixed.held_out) == set(drawn["held-out-3x3"]) | set(drawn["held-out-4x4"])
+    smaller, larger = (campaign.name for campaign in campaigns)
+    seen = {cluster for one in fixed.training[smaller] for cluster in one.possible_cluster_ids}
+    assert not {one.cluster_id for one in fixed.held_out[larger]} & (seen | {None})
