@@ -2,8 +2,9 @@
 
 Reads the results stores that benchmarks/held_out.py (or any campaign) left, and prints Spearman rank correlations between each
 figure of the savings records and the force evaluations of the run from the prediction, with 95 % percentile bootstrap intervals
-over configurations. Configurations that the checkpoint was trained on at the same size are left out. Where a campaign's record
-was written before it told the displacements of the training labels, they are taken from the checkpoint's card. Run with
+over configurations; then the same for committees of this checkpoint and one other. Configurations that the checkpoint was
+trained on at the same size are left out. Where a campaign's record was written before it told the displacements of the training
+labels, they are taken from the checkpoint's card. Run with
 
     python benchmarks/trust.py DIR... [--model definet-mos2-chgnet]
 """
@@ -11,7 +12,7 @@ was written before it told the displacements of the training labels, they are ta
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +21,14 @@ from definet_flows.analysis.savings import not_trained_on
 from definet_flows.analysis.tabular import Row, markdown_table
 from definet_flows.definet import Checkpoint, load_checkpoint
 from definet_flows.records import SavingsRecord, build_savings, open_store
-from definet_flows.records.building.trust import displacement_quantile, trust
+from definet_flows.records.building.trust import committee_spread, displacement_quantile, trust
 
 RESAMPLES = 2000
 UNSEEN = {"same_size": 0, "other_size": 0, "new": 1, "undefined": 1, "unknown": 1}
 
-FIGURES: dict[str, Callable[[SavingsRecord], float | None]] = {
+Figure = Callable[[SavingsRecord], float | None]
+
+FIGURES: dict[str, Figure] = {
     "trust": lambda one: one.trust,
     "displacement_quantile": lambda one: one.displacement_quantile,
     "exposure (0 seen, 1 not)": lambda one: UNSEEN[one.exposure],
@@ -54,10 +57,26 @@ def held_out(directories: Sequence[str], checkpoint: Checkpoint) -> list[Savings
     ]
 
 
-def rows(records: Sequence[SavingsRecord]) -> list[Row]:
+def member_spreads(directories: Sequence[str], checkpoint: Checkpoint) -> dict[str, dict[str, float]]:
+    """Spread of the committee of the checkpoint and one other, by the other's name and hash, then by configuration id."""
+    spreads: dict[str, dict[str, float]] = {}
+    for directory in directories:
+        with open_store(directory, read_only=True) as store:
+            predictions = [one for one in store.predictions(positions=True) if one.positions is not None]
+            own = {one.configuration_id: one for one in predictions if one.checkpoint_hash == checkpoint.content_hash}
+            for other in predictions:
+                if other.configuration_id in own and other.checkpoint_hash != checkpoint.content_hash:
+                    atoms = store.configuration(other).occupied
+                    pair = [np.array(one.positions)[atoms] for one in (own[other.configuration_id], other)]
+                    name = f"with {other.checkpoint} {other.checkpoint_hash[:8]} only"
+                    spreads.setdefault(name, {})[other.configuration_id] = committee_spread(pair[0], pair[1:])
+    return spreads
+
+
+def rows(records: Sequence[SavingsRecord], figures: Mapping[str, Figure]) -> list[Row]:
     """Correlation of each figure with the residual steps."""
     lines: list[Row] = []
-    for name, figure in FIGURES.items():
+    for name, figure in figures.items():
         told = [(value, one) for one in records if (value := figure(one)) is not None]
         if not told:
             continue
@@ -65,7 +84,8 @@ def rows(records: Sequence[SavingsRecord]) -> list[Row]:
         steps = np.array([one.prerelaxed.ionic_steps for _, one in told], dtype=float)
         low, high = interval(values, steps)
         line: Row = {"figure": name, "pairs": len(told), "Spearman": round(correlation(values, steps), 2)}
-        lines.append(line | {"low": round(low, 2), "high": round(high, 2)})
+        line |= {"low": round(low, 2), "high": round(high, 2), "median of the figure": float(np.median(values))}
+        lines.append(line)
     return lines
 
 
@@ -116,13 +136,18 @@ def main() -> None:
     parser.add_argument("directories", nargs="+", metavar="DIR")
     parser.add_argument("--model", default="definet-mos2-chgnet", help="name or folder of the checkpoint")
     arguments = parser.parse_args()
-    records = held_out(arguments.directories, load_checkpoint(arguments.model))
+    checkpoint = load_checkpoint(arguments.model)
+    records = held_out(arguments.directories, checkpoint)
     if not records:
         raise SystemExit(
             f"No pair of {arguments.model} in {', '.join(arguments.directories)}: run benchmarks/held_out.py first."
         )
     print(f"{len(records)} held-out pairs; rank correlation with the ionic steps from the prediction, 95 % interval\n")
-    print(markdown_table(rows(records)))
+    print(markdown_table(rows(records, FIGURES)))
+    spreads = member_spreads(arguments.directories, checkpoint)
+    members = {name: lambda one, by_id=by_id: by_id.get(one.configuration_id) for name, by_id in spreads.items()}
+    if members:
+        print(markdown_table(rows(records, members)))
     print(markdown_table(steps_by_trust(records)))
 
 
