@@ -125,7 +125,7 @@ class ResultFilter(BaseModel):
         return [{field: {"$in": list(wanted)} if isinstance(wanted, tuple) else wanted}]
 
 
-UNTOLD_DISTANCE: Criteria = {"defect_distance": {"$exists": False}, "n_defects": {"$gt": 1}}
+UNTOLD_DISTANCE: Criteria = {"schema_version": {"$lt": 2}, "n_defects": {"$gt": 1}}
 """Documents of schema version 1, whose distance is known once their configuration is rebuilt."""
 
 _PATTERNS = {"species": r"(^|\+){}_", "defect": r"(^|\+){}(\+|$)"}

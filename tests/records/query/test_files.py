@@ -6,6 +6,7 @@ import builtins
 import csv
 import importlib
 import json
+from pathlib import Path
 
 import ase.io
 import numpy as np
@@ -127,3 +128,12 @@ def test_a_package_that_is_missing_is_named_with_what_installs_it(results, tmp_p
     arguments = [tmp_path / "all.parquet"] if ask == "write" else []
     with pytest.raises(InputError, match=rf"need the package {package}: pip install 'definet-flows\[query\]'"):
         getattr(results.predictions(), ask)(*arguments)
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_every_column_is_in_the_documentation(kind):
+    page = (Path(__file__).parents[3] / "docs" / "query.md").read_text(encoding="utf-8")
+    opened = ("details.", "provenance.", "unrelaxed.", "prerelaxed.")
+    missing = [name for name in kind.columns if not name.startswith(opened) and f"`{name}`" not in page]
+    assert missing == []
+    assert all(f"`{prefix}`" in page for prefix in opened)
