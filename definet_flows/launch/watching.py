@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from definet_flows.flows.campaign import Campaign
+from definet_flows.flows.campaign import NEUTRAL
 from definet_flows.launch.status import (
     STATES,
     CampaignStatus,
@@ -68,10 +68,9 @@ def status_of_records(
     under_way
         Whether a process on this machine runs it.
     """
-    plan = Campaign.model_validate(record.settings)
     passed = predicted(store, record)
     recorded = recorded_runs(store, record)
-    planned = dict(_planned(plan, record, passed))
+    planned = dict(_planned(record, passed))
     runs = {
         key: (configuration, recorded[key]["state"] if key in recorded else "queued")
         for key, configuration in planned.items()
@@ -87,7 +86,7 @@ def status_of_records(
     again = (
         f"definet-flows recover {record.name} --failed"
         if is_database(place)
-        else f"definet-flows run {_file_of(plan.title)} --dir {place} --retry-failed"
+        else f"definet-flows run {_file_of(record)} --dir {place} --retry-failed"
     )
     return CampaignStatus(
         name=record.name,
@@ -101,12 +100,13 @@ def status_of_records(
     )
 
 
-def _planned(plan: Campaign, record: CampaignRecord, passed: Mapping[str, bool]) -> Iterator[tuple[str, str]]:
+def _planned(record: CampaignRecord, passed: Mapping[str, bool]) -> Iterator[tuple[str, str]]:
     """Key and configuration of every relaxation; what is not predicted yet is taken to pass the guard."""
     both = set(record.baseline_ids)
+    charges = record.settings.get("charges", NEUTRAL)  # runs that were adopted have no settings at all
     for configuration in record.configuration_ids:
         usable = record.model is not None and passed.get(configuration, True)
-        for charge in plan.charges:
+        for charge in charges:
             if configuration in both or not usable:
                 yield relaxation_key(configuration, charge, "unrelaxed", record.physics_hash), configuration
             if record.model is not None and usable:
@@ -114,6 +114,7 @@ def _planned(plan: Campaign, record: CampaignRecord, passed: Mapping[str, bool])
                 yield relaxation_key(configuration, charge, "prerelaxed", *hashes), configuration
 
 
-def _file_of(name: str) -> str:
+def _file_of(record: CampaignRecord) -> str:
     """The campaign file as `run` takes it: the name of one that ships, else what the user has to fill in."""
+    name = record.settings.get("screening") or record.name
     return name if (workflows_directory() / f"{name}.yaml").is_file() else "CAMPAIGN.yaml"

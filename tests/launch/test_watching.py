@@ -8,6 +8,7 @@ from definet_flows.flows import load_campaign
 from definet_flows.flows.plan import campaign_record, plan_runs
 from definet_flows.launch.watching import is_campaign_directory, status_of_directory
 from definet_flows.records import StoreContentError, open_store
+from definet_flows.records.documents import CampaignRecord
 from definet_flows.records.lock import is_held
 
 
@@ -47,6 +48,27 @@ def test_the_states_and_the_runs_that_are_left(directory):
         1,
         f"definet-flows run CAMPAIGN.yaml --dir {path} --retry-failed",
     )
+
+
+def test_runs_that_were_adopted_have_a_status_too(copper, tmp_path):
+    configuration = copper.configuration()
+    record = CampaignRecord(
+        key="k",
+        name="adopted",
+        content_hash="h",
+        settings={},
+        hosts={copper.host().fingerprint: copper.host().to_dict()},
+        engine_name="forcefield",
+        physics=copper.ENGINE.physics,
+        physics_hash=copper.ENGINE.physics_hash,
+        model=None,
+        configuration_ids=[configuration.id],
+    )
+    with open_store(tmp_path / "adopted") as store:
+        store.put_campaign(record)
+        store.add_relaxations([copper.record(configuration)])
+    (status,) = status_of_directory(tmp_path / "adopted")
+    assert (status.states["converged"], status.seconds_left) == (1, None)
 
 
 def test_a_campaign_under_way_can_be_looked_at(directory):

@@ -17,6 +17,15 @@ LIST_JOB = "list relaxations"
 MARK = "definet"
 """Field of a Firework's spec that says which campaign it belongs to and what it does."""
 
+ROLES: dict[str, Role] = {
+    "predict": "predict",
+    "list": "small",
+    "release": "small",
+    "relax": "relax",
+    "prepare": "relax",
+}
+"""What a job does, by its mark, to what it is to the queue."""
+
 
 @dataclass
 class RoutedConfig(JobConfig):

@@ -16,6 +16,7 @@ from definet_flows.jobs.hosts import configuration_from
 from definet_flows.launch.directory import differences_from
 from definet_flows.launch.fireworks.cluster import Cluster, batches
 from definet_flows.launch.fireworks.jobs import states_of
+from definet_flows.launch.fireworks.routing import MARK, ROLES
 from definet_flows.launch.fireworks.waves import (
     ACTIVE,
     CLAIMED,
@@ -27,6 +28,8 @@ from definet_flows.launch.fireworks.waves import (
 from definet_flows.records.documents import CampaignRecord, ModelSummary, PredictionRecord
 from definet_flows.records.extract import reference_of
 from definet_flows.records.store import RecordStore
+
+_QUEUED = ["WAITING", "READY", "PAUSED"]
 
 
 class AlreadySubmittedError(InputError):
@@ -149,7 +152,9 @@ def submit(plan: Plan, cluster: Cluster) -> int:
     if not plan.chunks:
         # All of it was submitted before, perhaps by somebody who died before the last step.
         with cluster.answering():
-            Waves(cluster.launchpad, plan.submission.key).go_on()
+            waves = Waves(cluster.launchpad, plan.submission.key)
+            _reprioritise(waves, plan.submission)
+            waves.go_on()
         return 0
     Path(plan.submission.place["directory"]).mkdir(parents=True, exist_ok=True)
     cluster.store.put_campaign(plan.record)
@@ -157,10 +162,23 @@ def submit(plan: Plan, cluster: Cluster) -> int:
         waves = Waves(cluster.launchpad, plan.submission.key)
         cluster.ensure_indexes()
         waves.ensure_indexes()
+        _reprioritise(waves, plan.submission)
         waves.write(plan.submission)
         n_added = waves.add(plan.chunks)
         waves.go_on()
     return n_added
+
+
+def _reprioritise(waves: Waves, submission: Submission) -> None:
+    """Give another priority to what waits of a campaign, as jobs or in chunks."""
+    earlier, resources = waves.submission(), submission.plan.resources
+    if earlier is None or earlier.plan.resources.priority == resources.priority:
+        return
+    waves.write(submission)
+    for role, wants in ROLES.items():
+        criteria = {f"spec.{MARK}.campaign": submission.key, f"spec.{MARK}.role": role, "state": {"$in": _QUEUED}}
+        priority = resources.settings_for(wants)["_priority"]
+        waves.launchpad.fireworks.update_many(criteria, {"$set": {"spec._priority": priority}})
 
 
 def _known(store: RecordStore, campaign: Campaign, nominal: Host) -> CampaignRecord | None:

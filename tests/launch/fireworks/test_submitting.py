@@ -50,6 +50,17 @@ def test_resources_may_change_and_settings_may_not_while_it_runs(cluster, campai
         submitted(campaign(baseline_fraction="0.5", model="{checkpoint: tiny}"))
 
 
+def test_another_priority_reaches_what_waits_already(cluster, campaign, submitted):
+    def priorities():
+        return sorted(one["spec"]["_priority"] for one in cluster.launchpad.fireworks.find({}, {"spec._priority": 1}))
+
+    submitted(campaign())
+    assert priorities() == [0, 0.5]
+    assert submitted(campaign(resources="{chunk_size: 3, max_active: 3, priority: -2}")) == 0
+    assert priorities() == [-2, -1.5]
+    assert waves_of(cluster).submission().plan.resources.priority == -2
+
+
 def test_a_campaign_that_has_ended_may_be_extended(cluster, campaign, submitted):
     submitted(campaign())
     cluster.launchpad.db[CHUNKS].update_many({}, {"$set": {"state": "done"}})
