@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,7 @@ class JournalledGpaw(Calculator):
     def _computed(self, atoms: Atoms) -> IonicStep:
         from gpaw import GPAW, ConvergenceError
 
+        began = time.process_time()
         if self._gpaw is None and self._restart.exists():
             self._gpaw = GPAW(str(self._restart), txt=str(self._log))
         elif self._gpaw is None:
@@ -116,6 +118,7 @@ class JournalledGpaw(Calculator):
             forces=np.asarray(forces).tolist(),
             total_moment=float(self._gpaw.get_magnetic_moment(atoms)),
             electronic_steps=self._gpaw.get_number_of_iterations(),
+            cpu_seconds=time.process_time() - began,
         )
 
     def _save_electrons(self) -> None:

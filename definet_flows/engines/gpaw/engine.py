@@ -151,6 +151,7 @@ class GpawEngine(GpawSettings):
             electronic_converged=not unfinished,
             electronic_steps_history=[step.electronic_steps for step in steps],
             energy_history=[step.energy for step in steps],
+            cpu_seconds=sum(step.cpu_seconds for step in steps),
         )
         return {
             "electronic_steps": sum(step.electronic_steps for step in steps) + unfinished,

@@ -17,6 +17,7 @@ class IonicStep(BaseModel):
     forces: list[tuple[float, float, float]] = Field(description="[n_atoms][3] eV/Å")
     total_moment: float = Field(description="Total magnetic moment of the cell, µ_B")
     electronic_steps: int = Field(description="Electronic steps of the cycle")
+    cpu_seconds: float = Field(description="Processor time that it took, s")
 
 
 class Journal:

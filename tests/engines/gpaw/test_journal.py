@@ -12,6 +12,7 @@ def step(energy):
         forces=[(1e-17, -2.0, 0.3)],
         total_moment=1.0,
         electronic_steps=12,
+        cpu_seconds=0.1,
     )
 
 

@@ -84,6 +84,7 @@ def test_every_figure_is_on_record(finished, hydride):
     assert record.electronic_steps == sum(record.details.electronic_steps_history)
     assert record.details.energy_history[-1] == record.energy
     assert record.core_hours == pytest.approx(record.wall_seconds / 3600)
+    assert record.details.cpu_seconds > 0
     assert record.engine.version.startswith("gpaw 2")
     assert "gpaw-data" in record.engine.version
 
