@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from definet_flows.cli.output import show_json, show_table, writable_folder
 from definet_flows.cli.reports import show_savings
 
 if TYPE_CHECKING:
+    from definet_flows.analysis.results import CampaignResults
     from definet_flows.analysis.validation import GroupRow, Investment, StepSpread, ValidationResults
     from definet_flows.flows.campaign import Campaign
     from definet_flows.flows.validation import ValidationSplit
@@ -57,33 +59,59 @@ def validate(
         with progress_shown() as on_progress:
             outcome = run_validation(plans, directory, workers, on_progress, retry_failed=retry_failed)
         split = outcome.split
-    results = _results(plans, split, directory)
+    members = _members(plans, directory)
+    results = _settled(members, split, directory)
+    figures = _drawn(members, results, directory)
     if as_json:
         show_json(
             {"split": split.hash, "partial": results.is_partial}
             | asdict(results)
-            | {"pays_after": results.investment.pays_after}
+            | {"pays_after": results.investment.pays_after, "figures": list(map(str, figures))}
         )
         return
     _show(results, plans[0].title, split)
+    for figure in figures:
+        typer.echo(f"Figure: {figure}")
 
 
-def _results(plans: Sequence[Campaign], split: ValidationSplit, directory: Path) -> ValidationResults:
+def _members(plans: Sequence[Campaign], directory: Path) -> list[CampaignResults]:
+    """What is on record of each host."""
     from definet_flows.analysis.results import campaign_results
-    from definet_flows.analysis.validation import validation_results
-    from definet_flows.launch.validation import training_core_hours
     from definet_flows.records import open_store
 
     with open_store(directory, read_only=True) as store:
         begun = {one.name for one in store.campaigns()}
-        members = [campaign_results(store, one.name) for one in plans if one.name in begun]
+        return [campaign_results(store, one.name) for one in plans if one.name in begun]
+
+
+def _settled(members: Sequence[CampaignResults], split: ValidationSplit, directory: Path) -> ValidationResults:
+    from definet_flows.analysis.validation import validation_results
+    from definet_flows.launch.validation import training_core_hours
+
     trained, held_out = split.ids(split.training), split.ids(split.held_out)
     runs = {run.key: run for one in members for run in one.relaxations if run.start == "unrelaxed"}
     labels = [run for run in runs.values() if run.configuration_id in trained or (trained and run.kind == "pristine")]
     savings = {record.key: record for one in members for record in one.savings}
-    thresholds = members[0].thresholds
     took = training_core_hours(directory)
-    return validation_results(held_out, savings.values(), labels, thresholds, took)
+    return validation_results(held_out, savings.values(), labels, members[0].thresholds, took)
+
+
+def _drawn(members: Sequence[CampaignResults], results: ValidationResults, directory: Path) -> list[Path]:
+    """Figures 5a, 5b and 5c of the paper, with this experiment's own pairs."""
+    if not results.pairs or not find_spec("matplotlib"):
+        return []
+    from definet_flows.analysis import figures
+    from definet_flows.launch.validation import FOLDER
+
+    paid = results.investment
+    pairs, title = figures.pairs_table(list(members)), members[0].title
+    return [
+        figures.plot_ionic_steps(pairs, directory / FOLDER / "steps.png", title),
+        figures.plot_supercells(pairs, directory / FOLDER / "supercells.png", title),
+        figures.plot_core_hours(
+            pairs, directory / FOLDER / "core-hours.png", title, paid.label_core_hours + paid.training_core_hours
+        ),
+    ]
 
 
 def _show(results: ValidationResults, name: str, split: ValidationSplit) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +30,9 @@ def test_a_model_is_measured_and_the_tables_say_what_came_out(invoke, campaign, 
     told = json.loads(looked.stdout)
     assert (told["partial"], told["pairs"], told["planned"]) == (False, 5, 5)
     assert {row["clusters"] for row in told["rows"]} >= {"undefined at this size"}
+    drawn = [Path(file) for file in told["figures"]]
+    assert [file.name for file in drawn] == ["steps.png", "supercells.png", "core-hours.png"]
+    assert all(file.stat().st_size > 5000 for file in drawn)
 
 
 @pytest.mark.parametrize(
