@@ -61,7 +61,7 @@ def relaxed(configuration: DefectConfiguration, rng: np.random.Generator) -> Pos
     return host.positions + moved
 
 
-def relaxation(positions: Positions, steps: int, rng: np.random.Generator) -> Relaxation:
+def relaxation(positions: Positions, energy: float, steps: int, rng: np.random.Generator) -> Relaxation:
     """A run whose forces fall, unevenly, to the threshold."""
     forces = np.geomspace(0.5, 0.009, steps) * rng.uniform(0.7, 1.3, size=steps)
     forces[-1] = 0.009
@@ -70,7 +70,7 @@ def relaxation(positions: Positions, steps: int, rng: np.random.Generator) -> Re
         ionic_steps=steps,
         max_force_history=forces.tolist(),
         max_force=0.009,
-        energy=float(-1430 + rng.normal()),
+        energy=energy,
         wall_seconds=float(steps * rng.uniform(0.3, 0.4)),
         cores=1,
         core_hours=float(steps * rng.uniform(1e-4, 2e-4)),
@@ -97,11 +97,12 @@ def add(store: RecordStore, batch: list[DefectConfiguration], rng: np.random.Gen
     for configuration in batch:
         end = relaxed(configuration, rng)
         predicted, other = (end + rng.normal(scale=scale, size=end.shape) for scale in (PREDICTION_ERROR, SCATTER))
+        energy = float(-1430 + rng.normal())
         seen = Prediction(configuration, predicted, GuardVerdict.of([], 0.15), 0.01, "new")
         prediction = record_from_prediction(seen, MODEL, "synthetic")
         predictions.append(prediction)
         for positions, steps, start in ((end, rng.integers(10, 40), None), (other, rng.integers(1, 8), prediction)):
-            run = relaxation(positions, int(steps), rng)
+            run = relaxation(positions, energy, int(steps), rng)
             runs.append(record_from_relaxation(configuration, run, ENGINE, "synthetic", start))
     store.add_predictions(predictions)
     store.add_relaxations(runs)

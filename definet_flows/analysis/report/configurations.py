@@ -30,7 +30,7 @@ _RUN_FIELDS = (
 )
 _PAIR_FIELDS = (
     *("steps_saved", "net_core_hours_saved", "same_minimum", "largest_distance", "energy_difference"),
-    *("moment_difference", "lower_start"),
+    *("moment_difference", "lower_start", "trust", "committee_spread"),
 )
 
 

@@ -95,22 +95,23 @@ def account(results: CampaignResults) -> str:
 def provenance(results: CampaignResults) -> str:
     """Which campaign, network, physics and code made the results, and the campaign file as it was last run."""
     campaign = results.campaign
-    model = campaign.model
+    members = [one.campaign for one in results.members or [results]]
+    models = [one.model for one in members if one.model is not None]
     versions = {record.code_version for record in results.relaxations} | {campaign.code_version}
     engines = {f"{one.engine.name} {one.engine.version or ''}".rstrip() for one in results.relaxations}
     hosts = {one.host.fingerprint: f"{one.host.name}, {one.host.n_sites} sites" for one in results.relaxations}
     facts = {
         "Campaign": f"{campaign.name} ({campaign.content_hash})",
-        "Host": "; ".join(f"{name} ({fingerprint})" for fingerprint, name in sorted(hosts.items())),
-        "Checkpoint": f"{model.checkpoint} ({model.checkpoint_hash})" if model else "none",
-        "Guard": model.guard_hash if model else "none",
-        "Engine": "; ".join(sorted(engines)) or campaign.engine_name,
-        "Physics": campaign.physics_hash,
+        "Host": _each(f"{name} ({fingerprint})" for fingerprint, name in hosts.items()),
+        "Checkpoint": _each(f"{model.checkpoint} ({model.checkpoint_hash})" for model in models),
+        "Guard": _each(model.guard_hash for model in models),
+        "Engine": _each(engines) if engines else campaign.engine_name,
+        "Physics": _each(one.physics_hash for one in members),
         "Written by": f"definet-flows {', '.join(sorted(versions))}",
         "Last change": campaign.last_updated,
     }
     definitions = "".join(f"<dt>{escape(name)}</dt><dd>{escape(fact)}</dd>" for name, fact in facts.items())
-    settings = yaml.safe_dump(campaign.settings, sort_keys=False, allow_unicode=True)
+    settings = "---\n".join(yaml.safe_dump(one.settings, sort_keys=False, allow_unicode=True) for one in members)
     physics = json.dumps(campaign.physics, indent=2, ensure_ascii=False, default=str)
     return (
         f"<dl class='facts'>{definitions}</dl>"
@@ -131,6 +132,11 @@ def table(header: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
         "<div class='scroll' tabindex='0' role='region' aria-label='table'>"
         f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
+
+
+def _each(facts: Iterable[str]) -> str:
+    """What differs, once each."""
+    return "; ".join(sorted(set(facts))) or "none"
 
 
 def _steps(row: SavingsRow) -> tuple[str, str, str]:

@@ -142,6 +142,8 @@ const verdict = (prediction) => {
 const pairFacts = (pair) =>
   pair
     ? [
+        ...(pair.trust === null ? [] : [["Trust, exp(−d/d₉₉)", shown(pair.trust, 2)]]),
+        ...(pair.committee_spread === null ? [] : [["Spread of the committee", withUnit(pair.committee_spread, "Å", 2)]]),
         ["Steps saved", shown(pair.steps_saved)],
         ["Core-hours saved, prediction charged", shown(pair.net_core_hours_saved, 3)],
         ["Same minimum", pair.same_minimum === null ? "not known, a run was lost" : pair.same_minimum ? "yes" : "no"],
@@ -168,7 +170,6 @@ const configurationArticle = (row, { page, structures }, overview, crumbs) => {
     ["Charge", shown(row.charge)],
     ["Cluster seen in training", shown(row.exposure)],
     ["Guard", verdict(page.prediction)],
-    ["Trust, exp(−d/d₉₉)", shown(row.trust)],
     ["Largest predicted displacement", withUnit(row.displacement, "Å", 3)],
     ["Checkpoint", page.prediction ? page.prediction.checkpoint : DASH],
     ...pairFacts(page.pair),

@@ -112,7 +112,7 @@ const stepsFigure = (pairs, force) => () => {
       y: there.map((place) => sorted[place - 1].steps[1]),
       text: there.map((place) => names[place - 1]),
       customdata: there.map((place) => paths[place - 1]),
-      marker: { color: colour("ink"), symbol, size: size + 5, line: { width: 1.5 } },
+      marker: { color: colour("ink"), symbol, size: size + (sorted.length > 500 ? 3 : 5), line: { width: 1.2 } },
       hovertemplate: `%{text}: %{y} steps<extra>${outcome}</extra>`,
     };
   });
