@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -164,7 +165,9 @@ def _answer(
 
 def _counted(selected: Selection[Any], found: Selection[Any], kind: Documents) -> str:
     of_all = "" if len(selected) == len(found) else f" of {len(found)}"
-    return f"{len(selected)}{of_all} {kind.value}"
+    campaigns = Counter(record.campaign for record in selected.records)
+    parts = "".join(f"\n  {name}: {count}" for name, count in sorted(campaigns.items())) if len(campaigns) > 1 else ""
+    return f"{len(selected)}{of_all} {kind.value}{parts}"
 
 
 def _criteria(where: list[str], query: str | None) -> dict[str, Any]:

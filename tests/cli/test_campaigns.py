@@ -63,6 +63,9 @@ def test_the_status_of_a_directory_tells_states_and_what_runs_failures_again(inv
     assert ran.exit_code == 0, ran.stderr
     assert "Cu-3x2x2 relaxing: 2/2" in ran.stderr
     assert "copper: 3 configurations, 5 relaxations (4 converged, 0 unconverged, 1 failed)" in ran.stdout
+    listed = invoke("results", tmp_path / "run", "--campaign", "copper")
+    assert "5 relaxations\n  copper/Cu-2x2x2: 3\n  copper/Cu-3x2x2: 2\n" in listed.stdout
+    assert "3 relaxations" in invoke("results", tmp_path / "run", "--campaign", "copper/Cu-2x2x2").stdout
     small, large = json.loads(invoke("status", tmp_path / "run", "--json").stdout)
     assert (small["name"], small["states"]["converged"], small["failures"]) == ("copper/Cu-2x2x2", 2, [])
     assert (large["states"]["failed"], large["runs"], large["standing"]) == (1, {"failed": 1}, None)

@@ -190,15 +190,17 @@ class ResultsStore:
         return {"$and": conditions} if conditions else {}, lambda record: near(record) and belongs(record)
 
     def _belongs(self, campaign: str | None) -> Callable[[ConfigurationSummary], bool]:
-        """Whether a campaign planned a record's configuration, whichever ran it first, or wrote the record."""
+        """Whether a campaign, on any of its hosts, planned a record's configuration, whichever ran it first, or wrote it."""
         if campaign is None:
             return lambda _: True
-        campaigns = {one.name: one for one in self.store.campaigns()}
-        if campaign not in campaigns:
-            near = ", ".join(nearest(campaign, list(campaigns))) or "none"
+        campaigns = self.store.campaigns()
+        chosen = [one for one in campaigns if campaign in {one.name, one.settings.get("screening")}]
+        if not chosen:
+            near = ", ".join(nearest(campaign, [one.name for one in campaigns])) or "none"
             raise InputError(f"There is no campaign '{campaign}' in {self.store.location}; there is {near}.")
-        planned = set(campaigns[campaign].configuration_ids)
-        return lambda record: record.campaign == campaign or record.configuration_id in planned
+        names = {one.name for one in chosen}
+        planned = {identity for one in chosen for identity in one.configuration_ids}
+        return lambda record: record.campaign in names or record.configuration_id in planned
 
     def _paired(self) -> RecordStore:
         """Where the savings are: in the store itself if they were built after the last run, else built in memory."""
