@@ -37,9 +37,9 @@ def register(app: typer.Typer) -> None:
 
 def import_labels(
     source: Annotated[
-        Path,
+        str,
         typer.Argument(
-            help="The 2DMD data set or a part of it, a campaign's directory, or a file of relaxations (extxyz, ...)."
+            help="The 2DMD data set or a part of it, a results store (DIR or URI), or a file of relaxations (extxyz, ...)."
         ),
     ],
     output: Annotated[
@@ -75,7 +75,7 @@ def import_labels(
 
 
 def show_labels(
-    sources: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Label sets, or whatever `import` reads.")],
+    sources: Annotated[list[str], typer.Argument(metavar="FILE...", help="Label sets, or whatever `import` reads.")],
     skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:

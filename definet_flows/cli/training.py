@@ -40,9 +40,9 @@ def train(
     config: Annotated[Path, typer.Argument(metavar="TRAIN.yaml", help="The training file.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder of the checkpoint to make.")],
     from_store: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Option(
-            "--from-store", metavar="DIR", help="A campaign whose relaxations are labels too; may be repeated."
+            "--from-store", metavar="DIR|URI", help="A campaign whose relaxations are labels too; may be repeated."
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an interrupted training stopped.")] = False,
@@ -88,10 +88,10 @@ def draw_learning_curve(folder: Path) -> None:
     plot_learning_curve(read_epochs(folder), folder / CURVE_FILE, title=folder.parent.name)
 
 
-def _with(config: TrainingConfig, changes: dict[str, Any], stores: list[Path]) -> TrainingConfig:
+def _with(config: TrainingConfig, changes: dict[str, Any], stores: list[str]) -> TrainingConfig:
     given = {name: value for name, value in changes.items() if value is not None}
     if stores:
-        given["labels"] = (*config.labels, *map(str, stores))
+        given["labels"] = (*config.labels, *stores)
     return config.model_copy(update=given)
 
 

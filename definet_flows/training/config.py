@@ -115,7 +115,8 @@ def load_training_config(path: str | Path) -> TrainingConfig:
         allowed = f"; the fields are {', '.join(TrainingConfig.model_fields)}" if unknown else ""
         raise InputError(f"Training file {file}, {field}: {wrong}{allowed}.") from error
     here: dict[str, Any] = {
-        name: tuple(str(file.parent / entry) for entry in getattr(config, name)) for name in ("labels", "held_out")
+        name: tuple(entry if "://" in entry else str(file.parent / entry) for entry in getattr(config, name))
+        for name in ("labels", "held_out")
     }
     if config.start_from and (file.parent / config.start_from).is_dir():
         here["start_from"] = str(file.parent / config.start_from)

@@ -13,7 +13,7 @@ from definet_flows.defects.host import content_hash
 from definet_flows.errors import InputError
 from definet_flows.training.config import TrainingConfig
 from definet_flows.training.datasets.bad_samples import BadSamples
-from definet_flows.training.datasets.campaign import read_campaign
+from definet_flows.training.datasets.campaign import is_store, read_campaign
 from definet_flows.training.datasets.labels import SUFFIX, LabelError, LabelSet
 from definet_flows.training.datasets.pool import LabelPool, without_repeats
 from definet_flows.training.datasets.relaxations import read_relaxations
@@ -37,7 +37,7 @@ def load_labels(config: TrainingConfig) -> LabelPool:
     InputError
         If a source or a held-out list cannot be read.
     """
-    sets = [labels for source in config.labels for labels in read_source(Path(source), config.skip_bad)]
+    sets = [labels for source in config.labels for labels in read_source(source, config.skip_bad)]
     _check_together(sets, forces=config.force_weight > 0)
     bad = BadSamples(config.skip_bad)
     pool = without_repeats(LabelPool(tuple(sets)), bad)
@@ -71,7 +71,8 @@ def read_source(
     Parameters
     ----------
     source
-        A label-set file or a folder of them, a campaign's directory, the 2DMD data set or a part of it, or a file of relaxations.
+        A label-set file or a folder of them, a results store (a campaign's directory, a database's address or a store file), the
+        2DMD data set or a part of it, or a file of relaxations.
     skip_bad
         List and leave out samples that cannot be used, instead of stopping at the first.
     host
@@ -88,6 +89,8 @@ def read_source(
     InputError
         If a directory holds nothing that is known.
     """
+    if is_store(source):
+        return read_campaign(source)
     path, bad = Path(source), BadSamples(skip_bad)
     try:
         return _read_folder(path, bad, track) if path.is_dir() else _read_file(path, host, teacher, bad)

@@ -11,7 +11,7 @@ from definet_flows.defects.equivalence import canonical_images
 from definet_flows.errors import InputError
 from definet_flows.records import open_store
 from definet_flows.records.documents import CampaignRecord
-from definet_flows.training.config import TrainingConfig
+from definet_flows.training.config import TrainingConfig, load_training_config
 from definet_flows.training.datasets.labels import LabelError, LabelSet, centred_displacements
 from definet_flows.training.datasets.pool import LabelPool, same_structure
 from definet_flows.training.datasets.sources import load_labels, read_source
@@ -196,6 +196,18 @@ def test_a_campaign_directory_teaches_its_converged_runs(campaign):
     unrelaxed = copper.relaxation(configurations[0], shift=0.1 * np.arange(31))
     expected = centred_displacements(configurations[0], unrelaxed.positions)
     np.testing.assert_allclose(labels.displacements[row], expected, atol=1e-6)
+
+
+def test_a_database_teaches_what_a_directory_does(campaign, mongo_address, tmp_path):
+    with open_store(campaign[0], read_only=True) as source, open_store(mongo_address) as target:
+        for one in source.campaigns():
+            target.put_campaign(one)
+        target.add_relaxations(source.relaxations(positions=True))
+    (tmp_path / "store.yaml").write_text(f"type: MongoStore\nuri: {mongo_address}\n", encoding="utf-8")
+    expected = load_labels(config([str(campaign[0])])).content_hash
+    (tmp_path / "train.yaml").write_text(f"name: toy\nlabels: ['{mongo_address}']\n", encoding="utf-8")
+    assert load_labels(load_training_config(tmp_path / "train.yaml")).content_hash == expected
+    assert load_labels(config([str(tmp_path / "store.yaml")])).content_hash == expected
 
 
 def test_a_campaign_without_converged_runs(tmp_path):
