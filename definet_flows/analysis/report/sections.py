@@ -31,7 +31,7 @@ def headlines(results: CampaignResults, recorded: int) -> str:
         Configurations of which anything is on record.
     """
     planned = len(results.campaign.configuration_ids)
-    progress = ("Configurations", f"{recorded} of {planned}", "planned ones have anything on record")
+    progress = ("Configurations", f"{recorded} of {planned}", "planned configurations are on record")
     if not results.rows:
         return _cards([progress]) + _notice(
             "No configuration has been relaxed from both starts yet, so there is no saving to report."
