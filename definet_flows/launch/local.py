@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 import time
@@ -22,8 +23,10 @@ from definet_flows.launch.pool import WorkerPool
 from definet_flows.launch.progress import OnProgress
 from definet_flows.launch.stages import Stages
 from definet_flows.launch.summary import CampaignSummary, fallback_count, relaxation_counts
-from definet_flows.records import RecordStore, build_savings, open_store
+from definet_flows.records import RecordStore, SavingsBuilder, open_store
 from definet_flows.records.documents import CampaignRecord, ModelSummary, SavingsRecord
+
+logger = logging.getLogger(__name__)
 
 WORKER_LOG = "workers.log"
 
@@ -125,7 +128,7 @@ def _carried_out(stages: Stages, nominal: Host, known: CampaignRecord | None, di
 
 
 def write_savings(store: RecordStore, model: ModelSummary | None) -> list[SavingsRecord]:
-    """Pair the runs of a model and write the savings into the store.
+    """Build the savings records that the store lacks, and read those of a model.
 
     Parameters
     ----------
@@ -136,9 +139,11 @@ def write_savings(store: RecordStore, model: ModelSummary | None) -> list[Saving
     """
     if model is None:
         return []
-    savings = build_savings(store, {"checkpoint_hash": model.checkpoint_hash, "guard_hash": model.guard_hash})
-    store.put_savings(savings)
-    return savings
+    built = SavingsBuilder(store).build()
+    if lost := built.failed + built.left:
+        logger.warning("No savings record could be made of %d pairs; definet-flows build says why.", lost)
+    savings = store.savings({"checkpoint_hash": model.checkpoint_hash, "guard_hash": model.guard_hash})
+    return sorted(savings, key=lambda record: (record.label, record.configuration_id, record.key))
 
 
 def _summarized(stages: Stages, directory: str, savings: list[SavingsRecord], seconds: float) -> CampaignSummary:
