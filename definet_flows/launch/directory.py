@@ -37,7 +37,7 @@ def check_same_campaign(store: RecordStore, campaign: Campaign, host: Host) -> C
         if known.name == campaign.name or not _is_beside(known, campaign):
             differences = list(differences_from(known, campaign, host))
         else:
-            differences = list(_other_physics(known, campaign))
+            differences = list(other_physics(known, campaign))
         if differences:
             raise InputError(
                 f"{store.location} belongs to another campaign: {'; '.join(differences)}. Name a new directory, or change "
@@ -69,10 +69,11 @@ def differences_from(earlier: CampaignRecord, campaign: Campaign, host: Host) ->
     if host.fingerprint not in earlier.hosts:
         theirs = Host.from_dict(next(iter(earlier.hosts.values())))
         yield f"its host is {_named(theirs)}, not {_named(host)}"
-    yield from _other_physics(earlier, campaign)
+    yield from other_physics(earlier, campaign)
 
 
-def _other_physics(earlier: CampaignRecord, campaign: Campaign) -> Iterator[str]:
+def other_physics(earlier: CampaignRecord, campaign: Campaign) -> Iterator[str]:
+    """Which settings of the engine decide other results than those of a record; arguments as for `differences_from`."""
     physics = campaign.engine.physics
     for name in sorted(earlier.physics.keys() | physics):
         before, now = earlier.physics.get(name), physics.get(name)

@@ -13,7 +13,7 @@ from definet_flows.flows.campaign import Campaign
 from definet_flows.flows.plan import campaign_record, defect_runs
 from definet_flows.jobs import GenerateMaker
 from definet_flows.jobs.hosts import configuration_from
-from definet_flows.launch.directory import differences_from
+from definet_flows.launch.directory import differences_from, other_physics
 from definet_flows.launch.fireworks.cluster import Cluster, batches
 from definet_flows.launch.fireworks.jobs import states_of
 from definet_flows.launch.fireworks.routing import MARK, ROLES
@@ -183,6 +183,12 @@ def _reprioritise(waves: Waves, submission: Submission) -> None:
 
 def _known(store: RecordStore, campaign: Campaign, nominal: Host) -> CampaignRecord | None:
     """What the store has of this campaign."""
+    for beside in store.campaigns({"settings.screening": campaign.screening}) if campaign.screening else ():
+        if differs := "; ".join(other_physics(beside, campaign)):
+            raise AlreadySubmittedError(
+                f"{store.location} has {beside.name} as a part of {campaign.screening}, but {differs}. Give this one another "
+                "name, or change the campaign file back."
+            )
     named = store.campaigns({"name": campaign.name})
     for earlier in named:
         if not list(differences_from(earlier, campaign, nominal)):

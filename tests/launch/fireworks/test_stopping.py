@@ -193,6 +193,11 @@ def test_hosts_of_one_file_share_a_launchpad_and_its_room(cluster, several, rock
     statuses = [status_of(cluster, one, NEVER) for one in found]
     assert [one.states["converged"] for one in statuses] == [2, 2]
 
+    other = several("[2, 2, 3]", engine="{potential: ase.calculators.emt.EMT, force_threshold: 0.5}")
+    with pytest.raises(
+        InputError, match=r"has copper/Cu-2x2x2 as a part of copper, but its engine's force_threshold is 0\.02"
+    ):
+        plan_submission(other[0], cluster, tmp_path / "runs")
     more = several(*SIZES, "[2, 2, 3]")
     assert submit(plan_submission(more[2], cluster, tmp_path / "runs"), cluster) == 2
     assert len(submissions_named(cluster.launchpad, "copper")) == 3
