@@ -105,7 +105,16 @@ def _write_structures(store: RecordStore, _: Kind, records: Sequence[Record], pa
 
     with path.open("w", encoding="utf-8") as file:
         for one in atoms(store, records):
+            one.info = {name: _as_text(value) if isinstance(value, str) else value for name, value in one.info.items()}
             write_extxyz(file, [one])
+
+
+def _as_text(word: str) -> str:
+    """A word in a form that ASE reads as that word: an id such as 12e4 would come back as a number."""
+    from ase.io.extxyz import key_val_str_to_dict
+
+    read = key_val_str_to_dict(f'word="{word}"')["word"]
+    return word if isinstance(read, str) else f"_JSON {json.dumps(word)}"
 
 
 WRITERS: dict[str, Writer] = {

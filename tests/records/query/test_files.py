@@ -16,7 +16,9 @@ import pytest
 from pymatgen.analysis.structure_matcher import StructureMatcher
 
 from definet_flows.errors import InputError
+from definet_flows.records import open_store
 from definet_flows.records.query import Kind
+from definet_flows.records.query.files import write
 from tests import copper
 
 
@@ -77,6 +79,14 @@ def test_structures_are_those_of_the_records(results, records, tmp_path):
     vacancy = next(one for one in by_stage["relaxed"] if one.info["label"] == "V_Cu" and len(one) == 31)
     assert vacancy.info["host"] == "Cu"
     assert vacancy.pbc.all()
+
+
+def test_ids_that_look_like_numbers_come_back_as_they_were(records, tmp_path):
+    """In a file of structures, whose reader would take them for numbers."""
+    odd = records.relaxations[1].model_copy(update={"configuration_id": "12e4", "label": "V_Cu"})
+    with open_store(records.place, read_only=True) as store:
+        file = write(store, Kind.RELAXATIONS, [odd], tmp_path / "odd.xyz")
+    assert [one.info["configuration_id"] for one in ase.io.read(file, ":")] == ["12e4"] * 2
 
 
 def test_structures_of_a_pair_are_its_start_its_prediction_and_both_ends(results, records):
