@@ -99,6 +99,11 @@ class ResultFilter(BaseModel):
         conditions = [condition for name in self.model_fields_set - {"campaign"} for condition in self._of(name, kind)]
         return {"$and": sorted(conditions, key=str)} if conditions else {}
 
+    def of_configurations(self) -> Criteria:
+        """What this asks of configurations alone, as criteria that fit all documents of one or none."""
+        asked = self.model_dump(include={"host", "label", "species", "defect", "concentration"}, exclude_defaults=True)
+        return type(self)(**asked).criteria(Kind.RELAXATIONS)
+
     def is_within(self, record: ConfigurationSummary) -> bool:
         """Whether a record keeps the limits of the distance, which older documents in a store do not tell."""
         if self.distance is None:

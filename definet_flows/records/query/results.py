@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from definet_flows.errors import InputError
-from definet_flows.records.building import build_savings
 from definet_flows.records.documents import ConfigurationSummary, PredictionRecord, RelaxationRecord, SavingsRecord
 from definet_flows.records.errors import StoreContentError
 from definet_flows.records.fields import nearest
@@ -16,6 +15,7 @@ from definet_flows.records.query import files, structures, tables
 from definet_flows.records.query.criteria import checked
 from definet_flows.records.query.filters import ResultFilter
 from definet_flows.records.query.kinds import Kind
+from definet_flows.records.query.pairs import current_savings
 from definet_flows.records.store import Criteria, RecordStore, open_store
 
 if TYPE_CHECKING:
@@ -171,8 +171,11 @@ class ResultsStore:
     ) -> Selection[SavingsRecord]:
         """Pairs of runs as of now, built here where the store holds older ones; arguments as for `relaxations`."""
         criteria, keep = self._asked(Kind.SAVINGS, given, where, filters)
+        configurations = ResultFilter.of(given, **filters).of_configurations()
         return Selection(
-            self.store, Kind.SAVINGS, lambda: [one for one in self._paired().savings(criteria) if keep(one)]
+            self.store,
+            Kind.SAVINGS,
+            lambda: [one for one in current_savings(self.store, configurations).savings(criteria) if keep(one)],
         )
 
     def select(self, kind: Kind, given: ResultFilter | None = None, *, where: Criteria | None = None) -> Selection[Any]:
@@ -201,19 +204,6 @@ class ResultsStore:
         names = {one.name for one in chosen}
         planned = {identity for one in chosen for identity in one.configuration_ids}
         return lambda record: record.campaign in names or record.configuration_id in planned
-
-    def _paired(self) -> RecordStore:
-        """Where the savings are: in the store itself if they were built after the last run, else built in memory."""
-        written = {name: self._last_written(name) for name in ("relaxations", "predictions", "savings")}
-        if written["savings"] > max(written["relaxations"], written["predictions"]):
-            return self.store
-        paired = RecordStore.in_memory().connect()
-        paired.put_savings(build_savings(self.store))
-        return paired
-
-    def _last_written(self, collection: str) -> str:
-        times = (content["last_updated"] for content in self.store.contents(collection, {}, ["last_updated"]))
-        return max(times, default="")
 
 
 def _order(record: ConfigurationSummary) -> tuple[str, ...]:

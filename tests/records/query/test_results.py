@@ -7,8 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from definet_flows.errors import InputError
-from definet_flows.records import RecordStore, ResultFilter, ResultsStore, StoreContentError, open_store
-from definet_flows.records.query import Kind
+from definet_flows.records import RecordStore, ResultFilter, ResultsStore, SavingsBuilder, StoreContentError, open_store
+from definet_flows.records.building.paired import savings_of
+from definet_flows.records.query import Kind, pairs
 
 LIST = [
     ("relaxations", {}, lambda _: True),
@@ -223,15 +224,31 @@ def test_a_store_without_records_is_one_sentence(tmp_path):
         ResultsStore(tmp_path)
 
 
-def test_savings_that_were_built_are_not_built_again(records, tmp_path, monkeypatch):
-    from definet_flows.records.query import results as module
-
-    with open_store(tmp_path) as target, open_store(records.place, read_only=True) as source:
+def copied(records, folder):
+    with open_store(folder) as target, open_store(records.place, read_only=True) as source:
         for campaign in source.campaigns():
             target.put_campaign(campaign)
         target.add_relaxations(source.relaxations(positions=True))
         target.add_predictions(source.predictions(positions=True))
-        target.put_savings([one.model_copy(update={"last_updated": "9999"}) for one in records.savings])
-    monkeypatch.setattr(module, "build_savings", lambda _: pytest.fail("built again"))
+        SavingsBuilder(target).build()
+
+
+def test_of_the_savings_only_those_that_changed_are_built_again(records, tmp_path, monkeypatch):
+    """Also where the run that changed was on record before the build ended, and its pair missed the build."""
+    copied(records, tmp_path)
+    built = []
+    monkeypatch.setattr(pairs, "savings_of", lambda documents: built.append(documents) or savings_of(documents))
     with ResultsStore(tmp_path) as results:
         assert timeless(results.savings()) == timeless(records.savings)
+        assert built == []
+    (late,) = [one for one in records.relaxations if one.label == "V_Cu+Al_Cu" and one.host.n_sites == 32][:1]
+    with open_store(tmp_path) as store:
+        missed = next(store.savings({"unrelaxed.key": late.key}))
+        store.remove("savings", [missed.key])
+    with ResultsStore(tmp_path) as results:
+        assert timeless(results.savings(label="V_Cu")) == timeless(
+            one for one in records.savings if one.label == "V_Cu"
+        )
+        assert built == []
+        assert timeless(results.savings()) == timeless(records.savings)
+        assert len(built) == 1
