@@ -106,7 +106,7 @@ def test_a_watch_writes_again_when_records_change_and_ends_with_the_campaign(com
         page = (folder / "report.html").read_text()
         with open_store(folder) as store:
             store.add_relaxations(held_back)
-        rest, errors = process.communicate(timeout=60)
+        rest, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert told[1].endswith("4 configurations done, 1 left\n")
     assert 'data-reload="0.2"' in page
