@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from definet_flows.engines import ForceFieldEngine
-from definet_flows.records import RecordStore
+from definet_flows.records import RecordStore, open_store
 from definet_flows.records.energetics import element_energies, screen_energies
 from definet_flows.records.extract import pristine_configuration
 from tests.records.building.test_builder import campaign
@@ -17,14 +17,18 @@ PRISTINE, VACANCY, ALUMINIUM, NEAR, FAR = -96.0, -91.5, -95.4, -91.15, -90.91
 PLACES = {"V": {0: "Vac"}, "Al": {0: "Al"}, "near": {0: "Vac", 1: "Al"}, "far": {0: "Vac", 7: "Al"}}
 
 
+def filled(store, copper):
+    store.put_campaign(campaign(copper))
+    store.add_relaxations([copper.record(pristine_configuration(copper.host()), energy=PRISTINE)])
+    energies = {"V": VACANCY, "Al": ALUMINIUM, "near": NEAR, "far": FAR}
+    store.add_relaxations([copper.record(place(copper, name), energy=e) for name, e in energies.items()])
+    return store
+
+
 @pytest.fixture
 def store(copper):
     with RecordStore.in_memory() as opened:
-        opened.put_campaign(campaign(copper))
-        opened.add_relaxations([copper.record(pristine_configuration(copper.host()), energy=PRISTINE)])
-        energies = {"V": VACANCY, "Al": ALUMINIUM, "near": NEAR, "far": FAR}
-        opened.add_relaxations([copper.record(place(copper, name), energy=e) for name, e in energies.items()])
-        yield opened
+        yield filled(opened, copper)
 
 
 def place(copper, name):
@@ -56,6 +60,15 @@ def test_binding_energies_and_their_distance_by_hand(store, copper):
     assert (near.defect_distance, far.defect_distance) == (pytest.approx(3.61), pytest.approx(3.61 * 3**0.5))
     assert sorted(near.parts) == sorted([place(copper, "V").id, place(copper, "Al").id])
     assert screen.left_out == {}
+
+
+@pytest.mark.parametrize("kind", ["embedded", "database"])
+def test_a_directory_and_a_database_give_the_same_energies(store, copper, kind, request, tmp_path):
+    elements = {copper.ENGINE.physics_hash: {"Al": -2.0}}
+    expected = screen_energies(store, elements)[0]
+    with open_store(tmp_path if kind == "embedded" else request.getfixturevalue("mongo_address")) as other:
+        (found,) = screen_energies(filled(other, copper), elements)
+    assert (found.formation, found.binding, found.ranking) == (expected.formation, expected.binding, expected.ranking)
 
 
 def test_the_ranking_within_a_recipe_by_hand(store, copper):
