@@ -30,6 +30,8 @@ class Fault:
     ----------
     dies_at_write
         It kills itself instead of its so-manieth change of the database; 0 for never.
+    only
+        Method whose calls alone are counted as changes, such as ``bulk_write``, which puts something on record.
     clock_ahead
         s by which its clock is wrong.
     predicting
@@ -37,6 +39,7 @@ class Fault:
     """
 
     dies_at_write: int = 0
+    only: str = ""
     clock_ahead: float = 0.0
     predicting: object = None
 
@@ -56,10 +59,12 @@ class ForkedLauncher:
         What is wrong with it.
     launches
         How many it runs at most.
+    log
+        Folder of its log; by default that of its launches.
     """
 
-    def __init__(self, configuration, folder, category="", fault=Fault(), launches=1000):
-        arguments = (configuration, Path(folder), category, fault, launches)
+    def __init__(self, configuration, folder, category="", fault=Fault(), launches=1000, log=None):
+        arguments = (configuration, Path(folder), category, fault, launches, Path(log or folder))
         self.process = FORKING.Process(target=_launch, args=arguments, daemon=False)
         self.process.start()
 
@@ -81,13 +86,13 @@ class ForkedLauncher:
         return self.process.exitcode
 
 
-def _launch(configuration, folder, category, fault, launches):
+def _launch(configuration, folder, category, fault, launches, place):
     """In the new process: connect anew, for connections do not survive a fork, and run what is ready."""
     code = 1
     try:
         os.setpgid(0, 0)
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / f"log-{os.getpid()}").open("w") as log:
+        place.mkdir(parents=True, exist_ok=True)
+        with (place / "log").open("a") as log:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
             warnings.simplefilter("ignore")  # as in any launcher, unlike in the test it was forked from
@@ -115,6 +120,7 @@ def _run(configuration, folder, category, launches):
     launchpad = configuration.launchpad()
     for handler in launchpad.m_logger.handlers:
         handler.setLevel("WARNING")
+    folder.mkdir(parents=True, exist_ok=True)
     worker = FWorker("soak", category=category)
     for _ in range(launches):
         here = folder / f"launch-{time.time_ns()}"
@@ -126,14 +132,14 @@ def _run(configuration, folder, category, launches):
 
 def _install(fault):
     if fault.dies_at_write:
-        _die_at_write(fault.dies_at_write)
+        die_at_write(fault.dies_at_write, fault.only)
     if fault.clock_ahead:
         _move_clock(fault.clock_ahead)
     if fault.predicting is not None:
         _spoil_predictions(fault.predicting)
 
 
-def _die_at_write(number):
+def die_at_write(number, only=""):
     done = 0
 
     def dying(method):
@@ -146,7 +152,7 @@ def _die_at_write(number):
 
         return write
 
-    for name in WRITES:
+    for name in [only] if only else WRITES:
         setattr(Collection, name, dying(getattr(Collection, name)))
 
 

@@ -13,7 +13,7 @@ from definet_flows.launch.fireworks.waves import DONE, Waves
 from definet_flows.launch.fireworks.works import works_of
 from definet_flows.launch.local import run_campaign
 from definet_flows.records import open_store
-from tests.faults.launchers import FORKING, Fault, ForkedLauncher, _die_at_write
+from tests.faults.launchers import FORKING, Fault, ForkedLauncher, die_at_write
 
 pytestmark = [
     pytest.mark.slow,
@@ -65,7 +65,7 @@ def _dying(number, function, *arguments):
     """Call a function in a process that kills itself at its so-manieth change of the database; whether it did."""
 
     def run():
-        _die_at_write(number)
+        die_at_write(number)
         function(*arguments)
 
     process = FORKING.Process(target=run)
