@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import time
-from pathlib import Path
 
 import pytest
 from pymatgen.core import Structure
@@ -71,43 +70,50 @@ def waiting(slurm, configuration, copper, tmp_path):
         slurm.run("scontrol", "update", "partitionname=cpu", "state=up")
 
 
+def queued(slurm, cluster, launchers):
+    """Both relaxations are put into the closed queue; the numbers of their jobs."""
+    launchers.feed("cpu", ("rapidfire", "--nlaunches", "2", "-m", "4"))
+    noted = {"state_history.reservation_id": {"$ne": None}}
+    if not until(lambda: len(queue(slurm)) == cluster.launchpad.launches.count_documents(noted) == 2):
+        raise TimeoutError(launchers.logs)
+    return list(queue(slurm))
+
+
+def hanging(slurm, launchers, runs):
+    """The queue is open, and both relaxations hang after two steps; their folders by label, and the numbers of their jobs."""
+    slurm.run("scontrol", "update", "partitionname=cpu", "state=up")
+    launchers.feed("cpu", ("rapidfire", "--nlaunches", "1", "-m", "4"))
+
+    def folders():
+        found = {label: next(runs.glob(f"{label}-*"), None) for label in ("V_Cu", "Al_Cu")}
+        return {label: folder for label, folder in found.items() if folder is not None and steps_of(folder) >= 2}
+
+    if not until(lambda: len(folders()) == 2):
+        raise TimeoutError(launchers.logs)
+    return folders(), [identity for identity, (_, state) in queue(slurm).items() if state == "RUNNING"]
+
+
 def test_what_the_queue_does_to_jobs_is_known_at_once(slurm, configuration, waiting, tmp_path):
     cluster, submission = waiting
     relaxing = {"spec.definet.role": "relax", "state": "RESERVED"}
     with Launchers(configuration, tmp_path / "launches") as launchers:
-        launchers.feed("cpu", ("rapidfire", "--nlaunches", "2", "-m", "4"))
-        assert until(lambda: len(queue(slurm)) == 2), launchers.logs
-        assert until(
-            lambda: cluster.launchpad.launches.count_documents({"state_history.reservation_id": {"$ne": None}}) == 2
-        )
-        (first, *_) = queue(slurm)
-        slurm.run("scancel", first)
+        slurm.run("scancel", queued(slurm, cluster, launchers)[0])
         assert [work.state for work in works_of(cluster, submission, AN_HOUR)].count("DROPPED") == 1
         assert recover(cluster, submission, Rescue(AN_HOUR, patience=0.2)).dropped == 1
         assert cluster.launchpad.fireworks.count_documents(relaxing) == 1
 
-        slurm.run("scontrol", "update", "partitionname=cpu", "state=up")
-        launchers.feed("cpu", ("rapidfire", "--nlaunches", "1", "-m", "4"))
-        folders = {label: next((tmp_path / "runs" / "vasp").glob(f"{label}-*"), None) for label in ("V_Cu", "Al_Cu")}
-
-        def running():
-            folders.update({label: next((tmp_path / "runs" / "vasp").glob(f"{label}-*"), None) for label in folders})
-            return all(folder is not None and steps_of(folder) >= 2 for folder in folders.values())
-
-        assert until(running), launchers.logs
+        folders, (one, other) = hanging(slurm, launchers, tmp_path / "runs" / "vasp")
         # However silent they are: the queue has them.
         assert recover(cluster, submission, Rescue(NOTHING, patience=0.2)).lost == 0
-        one, other = (identity for identity, (_, state) in queue(slurm).items() if state == "RUNNING")
         slurm.run("scontrol", "update", f"jobid={other}", "timelimit=0")
         slurm.run("scancel", one)
         ended = {"CANCELLED", "TIMEOUT"}
         assert until(lambda: {queue(slurm)[job][1] for job in (one, other)} == ended), queue(slurm)
 
-    seen = {label: steps_of(folder) for label, folder in folders.items()}
     outcome = recover(cluster, submission, Rescue(AN_HOUR, patience=0.2))
     assert (outcome.lost, outcome.recorded, outcome.requeued) == (2, 2, 2)
     failed = {one.label: one for one in cluster.store.relaxations({"state": "failed"})}
-    assert {one.ionic_steps >= seen[label] >= 2 for label, one in failed.items()} == {True}
+    assert {one.ionic_steps for one in failed.values()} == {2}
     told = " ".join(one.reason for one in failed.values())
     assert [word for word in ended if word not in told] == [], told
 
@@ -115,8 +121,7 @@ def test_what_the_queue_does_to_jobs_is_known_at_once(slurm, configuration, wait
     for record in cluster.store.relaxations({"kind": "defect"}):
         folder = folders[record.label]
         assert record.state == "converged"
-        assert record.ionic_steps > failed[record.label].ionic_steps
+        assert record.ionic_steps > 2
         assert record.core_hours > failed[record.label].core_hours
         reached, begun = (Structure.from_file(folder / name).frac_coords for name in ("launch-1/CONTCAR", "POSCAR.gz"))
         assert abs((reached - begun + 0.5) % 1 - 0.5).max() < 1e-6
-        assert Path(record.details.directory) == folder
