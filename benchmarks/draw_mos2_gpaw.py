@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from definet_flows.defects import Host, enumerate_configurations, low_density_recipes, write_configurations
+from definet_flows.defects import DefectConfiguration, Host, enumerate_configurations, low_density_recipes, write_configurations
 from definet_flows.definet import load_checkpoint
 
 SEED = 20251123
@@ -25,7 +25,7 @@ def main() -> None:
     card = load_checkpoint(CHECKPOINT).card
     host = Host.from_preset("MoS2", (3, 3, 1), vacuum=15)
     rng = np.random.default_rng(SEED)
-    drawn = []
+    drawn: list[DefectConfiguration] = []
     for recipe in rng.permutation([str(recipe) for recipe in low_density_recipes("MoS2")]):
         new = [one for one in enumerate_configurations(host, str(recipe)) if card.exposure(one) == "new"]
         if len(drawn) < COUNT and new and new[0].n_defects == 2:

@@ -190,7 +190,6 @@ def _config(path: Path, max_epochs: int | None, skip_bad: bool) -> TrainingConfi
 def _run(name: str, output: Path, as_json: bool, measure: Callable[[Path], Study]) -> None:
     """Measure, write tables and figures, and print the tables."""
     folder = writable_folder(output)
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # it announces the hardware at every training
     logging.getLogger("definet_flows.training.studies").setLevel(logging.INFO)  # an hour without a word is too long
     result = measure(folder)
     written = _write(name, folder, result)

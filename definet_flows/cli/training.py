@@ -63,8 +63,6 @@ def train(
     from definet_flows.training.config import load_training_config
     from definet_flows.training.fitting import train_config
 
-    # Lightning sets its own log level when it is imported, and announces hardware and products on every start.
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     changes: dict[str, Any] = {"device": device, "devices": devices, "threads": threads, "max_epochs": max_epochs}
     changes |= {"precision": precision.value if precision else None, "skip_bad": skip_bad or None}
     settings = _with(load_training_config(config), changes, from_store or [])

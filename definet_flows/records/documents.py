@@ -55,12 +55,16 @@ class HostSummary(BaseModel):
     n_sites: int = Field(description="Number of sites in the pristine supercell")
 
     @property
-    def title(self) -> str:
-        """Name and size, such as MoS2 8×8×1; the number of sites of a supercell that is not along the unit cell's axes."""
+    def supercell(self) -> str:
+        """The supercell in short, such as 6×6×1; by its number of sites where its vectors are not along the unit cell's."""
         matrix = self.supercell_matrix
         is_diagonal = all(matrix[i][j] == 0 for i in range(3) for j in range(3) if i != j)
-        size = "×".join(str(matrix[i][i]) for i in range(3)) if is_diagonal else f"({self.n_sites} sites)"
-        return f"{self.name} {size}"
+        return "×".join(str(matrix[i][i]) for i in range(3)) if is_diagonal else f"{self.n_sites} sites"
+
+    @property
+    def title(self) -> str:
+        """Name and supercell, such as MoS2 6×6×1."""
+        return f"{self.name} {self.supercell}"
 
 
 class ConfigurationSummary(StoredDocument):

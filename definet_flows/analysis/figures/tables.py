@@ -11,7 +11,7 @@ import numpy as np
 from definet_flows.analysis.results import CampaignResults
 from definet_flows.analysis.savings import TRAINED_ON
 from definet_flows.defects.distances import minimum_image, site_distances
-from definet_flows.records.documents import HostSummary, PredictionRecord, RelaxationRecord
+from definet_flows.records.documents import PredictionRecord, RelaxationRecord
 from definet_flows.records.energetics import ScreenEnergies
 from definet_flows.records.query.packages import needed
 from definet_flows.records.store import RecordStore
@@ -97,7 +97,7 @@ def formation_table(screens: Iterable[ScreenEnergies]) -> pd.DataFrame:
                 "configuration_id": one.configuration_id,
                 "label": one.label,
                 "host": one.host.name,
-                "supercell": supercell_name(one.host),
+                "supercell": one.host.supercell,
                 "n_defects": one.n_defects,
                 "charge": one.charge,
                 "distance_angstrom": one.defect_distance,
@@ -111,14 +111,6 @@ def formation_table(screens: Iterable[ScreenEnergies]) -> pd.DataFrame:
     return table.astype({"distance_angstrom": float, "formation_energy_ev": float})
 
 
-def supercell_name(host: HostSummary) -> str:
-    """A supercell in short, such as 6×6×1; by its number of sites where its vectors are not along the unit cell's."""
-    matrix = np.array(host.supercell_matrix)
-    if np.any(matrix - np.diag(np.diag(matrix))):
-        return f"{host.n_sites} sites"
-    return "×".join(str(number) for number in np.diag(matrix))
-
-
 def _pairs(results: CampaignResults) -> Iterator[dict[str, Any]]:
     for threshold, force in results.thresholds.items():
         for record, pair in zip(results.evidence, results.pairs(threshold), strict=True):
@@ -127,7 +119,7 @@ def _pairs(results: CampaignResults) -> Iterator[dict[str, Any]]:
                 "configuration_id": record.configuration_id,
                 "label": record.label,
                 "host": record.host.name,
-                "supercell": supercell_name(record.host),
+                "supercell": record.host.supercell,
                 "n_sites": record.host.n_sites,
                 "exposure": record.exposure,
                 "outcome": pair.outcome.value,

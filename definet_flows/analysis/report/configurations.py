@@ -13,7 +13,6 @@ from definet_flows.analysis.savings import CountedPair, Threshold, counted_pairs
 from definet_flows.analysis.table import EXPOSURES
 from definet_flows.records.documents import (
     ConfigurationSummary,
-    HostSummary,
     PredictionRecord,
     RelaxationRecord,
     SavingsRecord,
@@ -125,14 +124,6 @@ def pages(store: RecordStore, listed: Sequence[Configuration]) -> Iterator[tuple
         yield _page(one, [document.key for document in located]), structures
 
 
-def supercell(host: HostSummary) -> str:
-    """A host's name and size, such as MoS2 8×8×1."""
-    matrix = host.supercell_matrix
-    diagonal = all(matrix[i][j] == 0 for i in range(3) for j in range(3) if i != j)
-    size = "×".join(str(matrix[i][i]) for i in range(3)) if diagonal else f"({host.n_sites} sites)"
-    return f"{host.name} {size}"
-
-
 def _row(one: Configuration, evidence: frozenset[str]) -> dict[str, Any]:
     summary, pair, prediction = one.summary, one.pair, one.prediction
     ends = {run.start: run for run in one.runs}
@@ -143,7 +134,7 @@ def _row(one: Configuration, evidence: frozenset[str]) -> dict[str, Any]:
         "id": summary.configuration_id,
         "charge": summary.charge,
         "label": summary.label,
-        "supercell": supercell(summary.host),
+        "supercell": summary.host.title,
         "sites": summary.host.n_sites,
         "status": one.status,
         "exposure": EXPOSURES[prediction.exposure] if prediction is not None else None,
