@@ -11,7 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from definet_flows.defects import DefectConfiguration, Host, enumerate_configurations, low_density_recipes, write_configurations
+from definet_flows.defects import (
+    DefectConfiguration,
+    Host,
+    enumerate_configurations,
+    low_density_recipes,
+    write_configurations,
+)
 from definet_flows.definet import load_checkpoint
 
 SEED = 20251123
