@@ -64,7 +64,9 @@ def timeless(records):
     return sorted(contents, key=lambda content: content["key"])
 
 
-@pytest.mark.parametrize(("kind", "filters", "fits"), LIST, ids=lambda value: None if callable(value) else str(value)[:60])
+@pytest.mark.parametrize(
+    ("kind", "filters", "fits"), LIST, ids=lambda value: None if callable(value) else str(value)[:60]
+)
 def test_every_filter_finds_what_a_loop_finds(results, records, kind, filters, fits):
     found = getattr(results, kind)(**filters)
     assert timeless(found.records) == timeless([one for one in getattr(records, kind) if fits(one)])
