@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import signal
 import sys
 import tempfile
 import warnings
@@ -46,6 +47,7 @@ def main() -> int:
     parser.add_argument("--no-slurm", action="store_true")
     parser.add_argument("--dir", type=Path, help="where everything goes, journal.jsonl among it")
     chosen = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that processes and file systems are put away
     warnings.simplefilter("ignore")
     logging.disable(logging.INFO)
     from tests.faults.soak import Soak

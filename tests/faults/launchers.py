@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -19,6 +20,7 @@ WRITES = (
 )
 """Methods of a collection that change something."""
 
+PR_SET_PDEATHSIG = 1
 FORKING = multiprocessing.get_context("fork")
 
 
@@ -91,6 +93,7 @@ def _launch(configuration, folder, category, fault, launches, place):
     code = 1
     try:
         os.setpgid(0, 0)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # nobody else would end it if its parent were killed
         place.mkdir(parents=True, exist_ok=True)
         with (place / "log").open("a") as log:
             os.dup2(log.fileno(), 1)

@@ -154,21 +154,30 @@ class StructureViewer {
     return scene;
   }
 
-  bonds() {
-    const scene = [];
+  /* Pairs near enough for their radii and, so that metals of a compound stay apart, not much further than either's nearest. */
+  bonded() {
     const places = this.species.map((_, site) => this.at(this.state.shown, site));
     const real = this.species.map((species, site) => [species, site]).filter(([species]) => species !== VACANT);
+    const nearest = new Map();
+    const pairs = [];
     for (const [position, [one, i]] of real.entries()) {
       for (const [other, j] of real.slice(position + 1)) {
         const between = plus(places[j], places[i], -1);
         const length = norm(between);
         if (length > 1.2 * (this.elements[one].radius + this.elements[other].radius)) continue;
-        const half = between.map((x) => x / 2);
-        scene.push(["rod", places[i], half, 0.09, [...this.elements[one].colour, 1]]);
-        scene.push(["rod", plus(places[i], half), half, 0.09, [...this.elements[other].colour, 1]]);
+        for (const site of [i, j]) nearest.set(site, Math.min(length, nearest.get(site) ?? length));
+        pairs.push({ i, j, start: places[i], between, length });
       }
     }
-    return scene;
+    return pairs.filter(({ i, j, length }) => length <= 1.25 * Math.max(nearest.get(i), nearest.get(j)));
+  }
+
+  bonds() {
+    return this.bonded().flatMap(({ i, j, start, between }) => {
+      const half = between.map((x) => x / 2);
+      const tint = (site) => [...this.elements[this.species[site]].colour, 1];
+      return [["rod", start, half, 0.09, tint(i)], ["rod", plus(start, half), half, 0.09, tint(j)]];
+    });
   }
 
   /* Edges of the cell as [start, along]; of a layer's, those in its middle plane. */
