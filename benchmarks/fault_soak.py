@@ -50,11 +50,12 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that processes and file systems are put away
     warnings.simplefilter("ignore")
     logging.disable(logging.INFO)
-    from tests.faults.soak import Soak
+    from tests.faults.soak import QUEUED, SHARES, Soak
 
+    kinds = frozenset(SHARES).difference(QUEUED if chosen.no_slurm else ())
     folder = chosen.dir or Path(tempfile.mkdtemp(prefix="soak-"))
     print(f"What happens is written to {folder / 'journal.jsonl'}", flush=True)
-    soak = Soak(folder, chosen.faults, chosen.seed, chosen.minutes, chosen.size, with_slurm=not chosen.no_slurm)
+    soak = Soak(folder, chosen.faults, chosen.seed, chosen.minutes, chosen.size, kinds)
     is_well = soak.run()
     print(table(soak))
     return 0 if is_well else 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pytest
 from typer.testing import CliRunner
@@ -12,18 +13,25 @@ from typer.testing import CliRunner
 from definet_flows.cli.app import app
 
 
-@pytest.fixture
+@contextmanager
+def logging_kept():
+    """Put the package's log back as it was: commands send it to their stderr."""
+    package = logging.getLogger("definet_flows")
+    before = package.handlers[:], package.propagate, package.level
+    yield
+    package.handlers[:], package.propagate = before[:2]
+    package.setLevel(before[2])
+
+
+@pytest.fixture(scope="session")
 def invoke():
     """Run a command here; returns exit_code, stdout and stderr."""
 
     def run(*arguments):
-        return CliRunner().invoke(app, [str(argument) for argument in arguments])
+        with logging_kept():
+            return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
-    package = logging.getLogger("definet_flows")
-    before = package.handlers[:], package.propagate, package.level
-    yield run
-    package.handlers[:], package.propagate = before[:2]
-    package.setLevel(before[2])
+    return run
 
 
 @pytest.fixture

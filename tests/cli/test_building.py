@@ -6,9 +6,7 @@ import shutil
 import pytest
 import yaml
 from jobflow import run_locally
-from typer.testing import CliRunner
 
-from definet_flows.cli.app import app
 from definet_flows.flows import ScreeningMaker, load_campaign
 from definet_flows.flows.adoption import configured_job_store
 from definet_flows.launch.local import run_campaign
@@ -16,10 +14,6 @@ from definet_flows.records import build_savings, open_store
 
 # jobflow calls a function of monty that is to go in 2028.
 pytestmark = pytest.mark.filterwarnings("ignore:cd is deprecated:FutureWarning")
-
-
-def invoke(*arguments):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +51,7 @@ def run(finished, tmp_path):
     return tmp_path / "run"
 
 
-def test_a_finished_campaign_is_built_and_shown(run):
+def test_a_finished_campaign_is_built_and_shown(invoke, run):
     first = invoke("build", run)
     assert first.exit_code == 0, first.output
     with open_store(run, read_only=True) as store:
@@ -78,7 +72,7 @@ def test_a_finished_campaign_is_built_and_shown(run):
     assert json.loads(invoke("build", run, "--from-scratch", "--json").output)["built"] == n_pairs
 
 
-def test_what_fails_is_told_with_its_reason(run):
+def test_what_fails_is_told_with_its_reason(invoke, run):
     with open_store(run) as store:
         (document,) = store.stores["relaxations"].query({"label": "V_Cu", "start": "unrelaxed"})
         store.stores["relaxations"].update([document | {"novelty": 1, "last_updated": "9999"}])
@@ -90,7 +84,7 @@ def test_what_fails_is_told_with_its_reason(run):
     assert "1 failed" in invoke("build", run, "--retry-failed").output
 
 
-def test_outputs_of_jobs_become_the_same_records(jobs, campaign_file, finished, tmp_path):
+def test_outputs_of_jobs_become_the_same_records(invoke, jobs, campaign_file, finished, tmp_path):
     outcome = invoke("build", tmp_path / "adopted", "--jobs", jobs, "--campaign", campaign_file)
     assert outcome.exit_code == 0, outcome.output
     assert "Taken from the job store: " in outcome.output
@@ -114,7 +108,7 @@ def test_outputs_of_jobs_become_the_same_records(jobs, campaign_file, finished, 
         (["build", "{empty}", "--jobs", "{empty}/wrong.yaml"], "cannot be used"),
     ],
 )
-def test_bad_input_is_one_sentence(tmp_path, arguments, sentence):
+def test_bad_input_is_one_sentence(invoke, tmp_path, arguments, sentence):
     (tmp_path / "other.yaml").write_text("a: 1\n", encoding="utf-8")
     (tmp_path / "wrong.yaml").write_text("JOB_STORE: {docs_store: {type: NoSuchStore}}\n", encoding="utf-8")
     outcome = invoke(*(argument.format(empty=tmp_path) for argument in arguments))
@@ -124,7 +118,7 @@ def test_bad_input_is_one_sentence(tmp_path, arguments, sentence):
     assert not (tmp_path / "store").exists()
 
 
-def test_jobs_of_another_campaign_are_refused(jobs, campaign_file, copper, tmp_path):
+def test_jobs_of_another_campaign_are_refused(invoke, jobs, campaign_file, copper, tmp_path):
     other = copper.write_campaign(tmp_path, host_lines="file: Cu.cif\nsupercell: [3, 2, 2]")
     outcome = invoke("build", tmp_path / "adopted", "--jobs", jobs, "--campaign", other)
     assert outcome.exit_code == 2

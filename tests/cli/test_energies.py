@@ -7,17 +7,11 @@ import shutil
 
 import pytest
 from pymatgen.core import Lattice, Structure
-from typer.testing import CliRunner
 
-from definet_flows.cli.app import app
 from definet_flows.flows import load_campaign
 from definet_flows.launch.local import run_campaign
 from definet_flows.records import open_store
 from definet_flows.records.energetics import ElementRecord
-
-
-def invoke(*arguments):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +37,7 @@ def bare(campaign_file, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def finished(campaign_file, bare, tmp_path_factory):
+def finished(invoke, campaign_file, bare, tmp_path_factory):
     folder = tmp_path_factory.mktemp("finished") / "run"
     shutil.copytree(bare, folder)
     outcome = invoke("elements", campaign_file, "--dir", folder)
@@ -51,7 +45,7 @@ def finished(campaign_file, bare, tmp_path_factory):
     return folder
 
 
-def test_the_elements_of_host_and_dopants_are_relaxed_once(campaign_file, finished):
+def test_the_elements_of_host_and_dopants_are_relaxed_once(invoke, campaign_file, finished):
     with open_store(finished, read_only=True) as store:
         records = {one.element: one for one in store.read("elements", ElementRecord)}
     assert set(records) == {"Au", "Cu", "Pd"}
@@ -60,7 +54,7 @@ def test_the_elements_of_host_and_dopants_are_relaxed_once(campaign_file, finish
     assert {one["last_updated"] for one in again} == {one.last_updated for one in records.values()}
 
 
-def test_formation_energies_at_both_limits_obey_the_host(finished):
+def test_formation_energies_at_both_limits_obey_the_host(invoke, finished):
     (screen,) = json.loads(invoke("energies", finished, "--json").output)
     limits = {one["limit"]: one["values"] for one in screen["limits"]}
     assert set(limits) == {"Au-rich", "Cu-rich"}
@@ -77,7 +71,7 @@ def test_formation_energies_at_both_limits_obey_the_host(finished):
         assert one["binding_energy"] == pytest.approx(parts - energies[one["configuration_id"]])
 
 
-def test_the_table_names_every_limit_and_one_may_be_chosen(finished):
+def test_the_table_names_every_limit_and_one_may_be_chosen(invoke, finished):
     outcome = invoke("energies", "--store", finished)
     assert outcome.exit_code == 0, outcome.output
     assert "Chemical potentials, Au-rich" in outcome.output
@@ -93,7 +87,7 @@ def test_the_table_names_every_limit_and_one_may_be_chosen(finished):
     assert len(distances) > 2
 
 
-def test_a_table_takes_the_place_of_the_records(finished, tmp_path):
+def test_a_table_takes_the_place_of_the_records(invoke, finished, tmp_path):
     (screen,) = json.loads(invoke("energies", finished, "--json").output)
     table = tmp_path / "table.json"
     table.write_text(json.dumps({"physics_hash": screen["physics_hash"], "elements": {"Cu": 5.0, "Au": 5.0}}))
@@ -105,7 +99,7 @@ def test_a_table_takes_the_place_of_the_records(finished, tmp_path):
     assert "energies of different engines or settings cannot be combined" in refused.output
 
 
-def test_without_elements_the_rest_is_shown_and_the_cure_named(bare):
+def test_without_elements_the_rest_is_shown_and_the_cure_named(invoke, bare):
     outcome = invoke("energies", bare)
     assert outcome.exit_code == 0
     assert "There is no energy of the elemental phase of Au, Cu" in outcome.output
@@ -122,13 +116,13 @@ def test_without_elements_the_rest_is_shown_and_the_cure_named(bare):
         (["energies", "{run}", "--elements", "{empty}/none.yaml"], "There is no table of elements"),
     ],
 )
-def test_bad_input_is_one_sentence(finished, tmp_path, arguments, sentence):
+def test_bad_input_is_one_sentence(invoke, finished, tmp_path, arguments, sentence):
     outcome = invoke(*(argument.format(empty=tmp_path, run=finished) for argument in arguments))
     assert outcome.exit_code == 2
     assert sentence in outcome.output
 
 
-def test_other_engines_are_refused_with_the_way_round(copper, tmp_path):
+def test_other_engines_are_refused_with_the_way_round(invoke, copper, tmp_path):
     path = copper.write_campaign(tmp_path, model="null", engine="{name: vasp}")
     outcome = invoke("elements", path, "--dir", tmp_path / "run")
     assert outcome.exit_code == 2
@@ -138,7 +132,7 @@ def test_other_engines_are_refused_with_the_way_round(copper, tmp_path):
     )
 
 
-def test_an_element_that_the_potential_cannot_treat_is_a_record_and_an_error(copper, tmp_path):
+def test_an_element_that_the_potential_cannot_treat_is_a_record_and_an_error(invoke, copper, tmp_path):
     path = copper.write_campaign(tmp_path, model="null", configurations='{recipes: ["Mo_Cu", "Al_Cu"]}')
     outcome = invoke("elements", path, "--dir", tmp_path / "run")
     assert outcome.exit_code == 1

@@ -7,7 +7,7 @@ import re
 import time
 
 import pytest
-from pymatgen.core import Structure
+from pymatgen.core import SETTINGS, Structure
 
 from definet_flows.flows import load_campaign
 from definet_flows.launch.fireworks.cluster import Cluster
@@ -32,7 +32,10 @@ def configuration(slurm, mongo_uri, mongo_database, tmp_path, monkeypatch):
     rules = tmp_path / "rules.json"
     rules.write_text(json.dumps(HANGING_AT_FIRST))
     monkeypatch.setenv("VASP_STANDIN", str(rules))
-    monkeypatch.setenv("PMG_VASP_PSP_DIR", str(write_potcars(tmp_path / "potcars", ["Cu_pv", "Al"])))
+    potcars = str(write_potcars(tmp_path / "potcars", ["Cu_pv", "Al"]))
+    monkeypatch.setenv("PMG_VASP_PSP_DIR", potcars)
+    # A launcher that is forked from this process has what pymatgen read long ago.
+    monkeypatch.setitem(SETTINGS, "PMG_VASP_PSP_DIR", potcars)
     database = {"host": mongo_uri, "name": mongo_database, "login": False}
     return written(tmp_path / "configuration", database=database, gpu=QUEUE, cpu=QUEUE)
 

@@ -43,7 +43,7 @@ KILLED, BETWEEN, RECOVERY = (
     "launcher killed between two changes",
     "recovery killed",
 )
-CANCELLED, TIMED_OUT = "queue job cancelled", "queue job timed out"
+CANCELLED, TIMED_OUT = QUEUED = "queue job cancelled", "queue job timed out"
 DATABASE, DISK = "database killed and restarted", "scratch disk full"
 POISONED, BROKEN, MEMORY = "configuration that kills its batch", "configuration that breaks the GPU", "out of memory"
 AGAIN, CLOCK = "submitted again, twice at once", "launcher whose clock is hours off"
@@ -95,8 +95,8 @@ class Soak:
         After which nothing more is injected.
     size
         Configurations of the campaign.
-    with_slurm
-        Also through a queue.
+    kinds
+        Of faults.
     """
 
     folder: Path
@@ -104,7 +104,7 @@ class Soak:
     seed: int = 0
     minutes: float = 20.0
     size: int = 23
-    with_slurm: bool = True
+    kinds: frozenset[str] = frozenset(SHARES)
     injected: Counter[str] = field(default_factory=Counter)
     recovered: Counter[str] = field(default_factory=Counter)
     checks: list[dict[str, bool]] = field(default_factory=list)
@@ -140,7 +140,7 @@ class Soak:
             return outcome(store, list(store.savings()))
 
     def _drawn(self):
-        kinds = [kind for kind in SHARES if kind not in self.skipped]
+        kinds = [kind for kind in SHARES if kind in self.kinds and kind not in self.skipped]
         counts = {kind: max(1, round(SHARES[kind] * self.faults)) for kind in kinds}
         counts[BETWEEN] = max(1, counts[BETWEEN] + self.faults - sum(counts.values()))
         left = [kind for kind in kinds for _ in range(counts[kind])]
@@ -158,8 +158,7 @@ class Soak:
         return disk
 
     def _queue(self, stack):
-        if not self.with_slurm:
-            self.skipped |= dict.fromkeys((CANCELLED, TIMED_OUT), "not asked for")
+        if self.kinds.isdisjoint(QUEUED):
             return None
         try:
             need_slurm()
@@ -167,7 +166,7 @@ class Soak:
             stack.callback(shutil.rmtree, place, ignore_errors=True)
             node = stack.enter_context(SlurmNode(place))
         except NoSlurmError as error:
-            self.skipped |= dict.fromkeys((CANCELLED, TIMED_OUT), str(error))
+            self.skipped |= dict.fromkeys(QUEUED, str(error))
             return None
         os.environ |= node.environment
         return node

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from pymatgen.core import Structure
+from pymatgen.core import SETTINGS, Structure
 
 from definet_flows.launch.fireworks.recovery import Rescue, recover
 from definet_flows.launch.fireworks.status import submission_named
@@ -33,7 +33,8 @@ def launched(cluster, campaign, submitted, configuration, tmp_path, monkeypatch)
     """Start a launcher for a campaign of two relaxations, which are next."""
     (tmp_path / "rules.json").write_text(json.dumps(RULES))
     monkeypatch.setenv("VASP_STANDIN", str(tmp_path / "rules.json"))
-    monkeypatch.setenv("PMG_VASP_PSP_DIR", str(write_potcars(tmp_path / "potcars", ["Cu_pv", "Al"])))
+    # Launchers are forked from this process, where pymatgen has read the environment long ago.
+    monkeypatch.setitem(SETTINGS, "PMG_VASP_PSP_DIR", str(write_potcars(tmp_path / "potcars", ["Cu_pv", "Al"])))
     submitted(campaign(model="null", engine=ENGINE, configurations="{recipes: [V_Cu, Al_Cu]}"))
 
     def start(**options):
