@@ -50,7 +50,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that processes and file systems are put away
     warnings.simplefilter("ignore")
     logging.disable(logging.INFO)
-    from tests.faults.soak import QUEUED, SHARES, Soak
+    from tests.faults.kinds import QUEUED, SHARES
+    from tests.faults.soak import Soak
 
     kinds = frozenset(SHARES).difference(QUEUED if chosen.no_slurm else ())
     folder = chosen.dir or Path(tempfile.mkdtemp(prefix="soak-"))

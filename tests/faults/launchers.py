@@ -102,10 +102,9 @@ def _launch(configuration, folder, category, fault, launches, place):
             _install(fault)
             _run(configuration, folder, category, launches)
         code = 0
-    # It is the end of a process that must not go on with its parent's work, whatever was raised; the log has it.
-    except BaseException:  # noqa: BLE001
-        traceback.print_exc()
-    finally:
+    finally:  # the end of a process that must not go on with its parent's work; what was raised is in the log
+        if code:
+            traceback.print_exc()
         os._exit(code)
 
 

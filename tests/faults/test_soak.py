@@ -5,7 +5,8 @@ import json
 import pytest
 
 from tests.database.environment import NoDatabaseError, database_python
-from tests.faults.soak import AGAIN, BETWEEN, CLOCK, DATABASE, KILLED, MEMORY, RECOVERY, Soak
+from tests.faults.kinds import AGAIN, BETWEEN, CLOCK, DATABASE, KILLED, MEMORY, RECOVERY
+from tests.faults.soak import Soak
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
