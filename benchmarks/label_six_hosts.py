@@ -13,11 +13,12 @@ import json
 import multiprocessing
 import time
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from draw_six_hosts import VACUUM
+from draw_six_hosts import VACUUM, WORKFLOWS
 from label_mos2 import TIGHT as ENGINE
 from label_mos2 import load_journal
 
@@ -59,12 +60,21 @@ class Section(NamedTuple):
             each = self.n_labels // len(preset.concentrations)
             return sample_configurations(host, preset.substitutions, preset.concentrations, each, SEED, preset.type_cap)
         listed = [c for recipe in low_density_recipes(self.host) for c in enumerate_configurations(host, recipe)]
+        listed = [c for c in listed if c.placement_id not in labelled_before(self.host)]
         wanted = Selection(count=min(self.n_labels, len(listed)), seed=SEED)
         return select(listed, wanted, lambda _: True)
 
 
+@cache
+def labelled_before(host: str) -> frozenset[str]:
+    """Placements of a host that benchmarks/label_mos2.py has labelled."""
+    files = sorted((WORKFLOWS / "mos2" / "labels").glob("*.safetensors")) if host == "MoS2" else []
+    return frozenset(one.placement_id for file in files for one in LabelSet.load(file).configurations)
+
+
 SECTIONS = (
     *(Section(host, 5, "low", 160) for host in ("WSe2",)),
+    *(Section(host, 5, "low", 1000) for host in ("MoS2",)),
     *(Section(host, 6, "low", 160) for host in ("hBN",)),
     *(Section(host, 4, "low", 160) for host in ("GaSe", "InSe", "BP")),
     *(Section(host, 5, "high", 150) for host in ("MoS2", "WSe2")),
@@ -75,7 +85,7 @@ SECTIONS = (
     *(Section(host, 8, "low", 60) for host in ("hBN",)),
     *(Section(host, 5, "low", 60) for host in ("GaSe", "InSe", "BP")),
 )
-"""The low density of MoS2 is made by benchmarks/label_mos2.py."""
+"""For MoS2 the low density in other supercells, and part of this one, was made by benchmarks/label_mos2.py."""
 
 
 def relax(configuration: DefectConfiguration) -> dict[str, Any]:
