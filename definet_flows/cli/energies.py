@@ -14,8 +14,7 @@ from definet_flows.cli.records import AsJson
 from definet_flows.errors import DefinetFlowsError, InputError
 
 if TYPE_CHECKING:
-    from definet_flows.records.energetics import ScreenEnergies
-    from definet_flows.records.energetics.elements import ElementTable
+    from definet_flows.records.energetics import ChemicalPotentials, ScreenEnergies
 
 IDENTITY = ("host", "sites", "physics hash", "label", "configuration", "charge", "equivalent")
 ELEMENT_COLUMNS = {
@@ -73,7 +72,7 @@ def energies(
         typer.Option(
             "--elements",
             metavar="FILE",
-            help="Energies of elemental phases, YAML or JSON; else those that `elements` left.",
+            help="Energies of elemental phases and competing compounds, YAML or JSON; else those that `elements` left.",
         ),
     ] = None,
     limit: Annotated[str | None, typer.Option(metavar="NAME", help="This limit only, such as S-rich.")] = None,
@@ -83,17 +82,17 @@ def energies(
 ) -> None:
     """Show formation energies at host-rich limits, binding energies and the ranking within each recipe."""
     from definet_flows.records import open_store
-    from definet_flows.records.energetics import element_energies, read_element_table, screen_energies
+    from definet_flows.records.energetics import check_table, read_element_table, screen_energies
 
     if as_json and as_csv:
         raise InputError("--json and --csv exclude each other; give one of them.")
     table = None if element_table is None else read_element_table(element_table)
     with open_store(one_place(place, store), read_only=True) as opened:
-        known = element_energies(opened)
+        screens = screen_energies(opened, table)
+        if not screens:
+            raise InputError(f"{opened.location} holds no relaxation; run a campaign first.")
         if table is not None:
-            known[table.physics_hash] = {**known.get(table.physics_hash, {}), **table.elements}
-        screens = screen_energies(opened, known)
-        _check(screens, table, opened.location)
+            check_table(table, screens)
     shown = [Shown(screen, _chosen(screens, screen, limit), pairs=pairs) for screen in screens]
     if as_json:
         show_json([one.document() for one in shown])
@@ -173,8 +172,9 @@ class Shown:
         show_table(columns, [[_rounded(row[name]) for name in columns] for row in self.rows()], title)
         for one in screen.limits:
             if one.limit in self.limits:
-                values = ", ".join(f"{element} {value:.4f}" for element, value in sorted(one.values.items()))
-                typer.echo(f"Chemical potentials, {one.limit}, eV per atom: {values}")
+                typer.echo(f"Chemical potentials, {one.limit}, eV per atom: {_potentials(one)}")
+                for compound, excess in one.exceeded.items():
+                    typer.echo(f"  {compound} would form there: it is {excess:.4f} eV per formula unit below these.")
         for remark in screen.remarks:
             typer.echo(remark)
         if not screen.limits and screen.pristine is not None:
@@ -188,17 +188,6 @@ class Shown:
             typer.echo("These are the energies of a machine-learned potential, not of DFT.")
 
 
-def _check(screens: list[ScreenEnergies], table: ElementTable | None, location: str) -> None:
-    if not screens:
-        raise InputError(f"{location} holds no relaxation; run a campaign first.")
-    known = list(dict.fromkeys(one.physics_hash for one in screens))
-    if table is not None and table.physics_hash not in known:
-        raise InputError(
-            f"The table of elements is of the physics hash {table.physics_hash}, and {location} has {', '.join(known)}: "
-            "energies of different engines or settings cannot be combined."
-        )
-
-
 def _chosen(screens: list[ScreenEnergies], screen: ScreenEnergies, limit: str | None) -> list[str]:
     """Names of the limits of one screen that are asked for."""
     if limit is None:
@@ -208,6 +197,12 @@ def _chosen(screens: list[ScreenEnergies], screen: ScreenEnergies, limit: str | 
         there = f"there are {', '.join(known)}" if known else "no chemical potentials are known"
         raise InputError(f"There is no limit {limit}; {there}.")
     return [one.limit for one in screen.limits if one.limit == limit]
+
+
+def _potentials(limit: ChemicalPotentials) -> str:
+    """Each element's, with the compound that keeps it there."""
+    told = {element: f" ({compound})" for element, compound in limit.bounds.items()}
+    return ", ".join(f"{element} {value:.4f}{told.get(element, '')}" for element, value in sorted(limit.values.items()))
 
 
 def _titled(limit: str) -> str:

@@ -32,7 +32,7 @@ Folder = Annotated[
     Path, typer.Option("-o", "--output", metavar="FOLDER", help="Where the files go, each named after its figure.")
 ]
 Elements = Annotated[
-    Path | None, typer.Option("--elements", metavar="FILE", help="For --formation: energies of elemental phases.")
+    Path | None, typer.Option("--elements", metavar="FILE", help="For --formation: energies of elements and compounds.")
 ]
 Training = Annotated[
     float | None,
@@ -178,15 +178,12 @@ class Drawing:
 
     def _formation(self) -> pd.DataFrame:
         from definet_flows.analysis.figures import formation_table
-        from definet_flows.records.energetics import element_energies, read_element_table, screen_energies
+        from definet_flows.records.energetics import check_table, read_element_table, screen_energies
 
-        screens = []
         given = None if self.elements is None else read_element_table(self.elements)
-        for store in self.stores:
-            known = element_energies(store)
-            if given is not None:
-                known[given.physics_hash] = {**known.get(given.physics_hash, {}), **given.elements}
-            screens += screen_energies(store, known)
+        screens = [screen for store in self.stores for screen in screen_energies(store, given)]
+        if given is not None:
+            check_table(given, screens)
         table = formation_table(screens)
         ours = {run.configuration_id for one in self.results for run in one.relaxations}
         return table[table["configuration_id"].isin(ours)]

@@ -10,16 +10,17 @@ NEUTRAL = "A neutral cell has neither charge term nor correction"
 
 
 class ElementRecord(StoredDocument):
-    """The elemental phase that a chemical potential is counted from, relaxed with its cell by a campaign's engine."""
+    """An elemental phase or a compound that chemical potentials are counted from, relaxed with its cell by an engine."""
 
-    element: str = Field(description="Element symbol")
+    element: str = Field(description="Symbol of the element, or reduced formula of the compound")
     phase: str = Field(description="Name of the phase, such as alpha-S8 or N2 molecule")
     source: str = Field(description="Where the structure it started from is published")
-    physics_hash: str = Field(description="Physics hash of the campaigns whose energies this goes with")
+    physics_hash: str = Field(description="Physics hash of the campaign that it was relaxed for")
     kpoint_density: float | None = Field(
         default=None,
         description="k-points per reciprocal volume, Å³, the phase's own; None for engines without k-points",
     )
+    kpoints: list[int] | None = Field(default=None, description="Γ-centred grid that follows; None without k-points")
     engine: EngineSummary = Field(description="The engine and its settings")
     state: State = Field(description="converged, unconverged or failed")
     reason: str | None = Field(default=None, description="Why it did not converge; None where it did")
@@ -40,6 +41,13 @@ class ChemicalPotentials(BaseModel):
 
     limit: str = Field(description="Which elements are at their elemental phases, such as S-rich")
     values: dict[str, float] = Field(description="Chemical potential of each element, eV per atom")
+    bounds: dict[str, str] = Field(
+        default_factory=dict, description="Compound that keeps an impurity below its elemental phase, by impurity"
+    )
+    exceeded: dict[str, float] = Field(
+        default_factory=dict,
+        description="Compounds that would form at these chemical potentials, and by how much, eV per formula unit",
+    )
 
 
 class ChargeTerm(BaseModel):

@@ -15,7 +15,7 @@ from definet_flows.records.energetics.documents import (
     FormationEnergy,
     RelativeEnergy,
 )
-from definet_flows.records.energetics.elements import ElementEnergies
+from definet_flows.records.energetics.elements import ElementTable, References, converged_phases, references_for
 from definet_flows.records.energetics.energies import (
     added_atoms,
     binding_energy,
@@ -63,7 +63,7 @@ class ScreenEnergies:
     left_out: Counter[str] = field(default_factory=Counter)
 
 
-def screen_energies(store: RecordStore, elements: ElementEnergies) -> list[ScreenEnergies]:
+def screen_energies(store: RecordStore, table: ElementTable | None = None) -> list[ScreenEnergies]:
     """Formation energies, binding energies and rankings of all that converged.
 
     Of a configuration that was relaxed from several starts the lowest energy counts.
@@ -71,18 +71,35 @@ def screen_energies(store: RecordStore, elements: ElementEnergies) -> list[Scree
     Parameters
     ----------
     store
-        With relaxations of configurations and of their pristine supercells.
-    elements
-        Energies of elemental phases; only those of a relaxation's own physics hash are used with it.
+        With relaxations of configurations and of their pristine supercells, and elemental phases of the same level.
+    table
+        Energies of elemental phases and compounds in place of, or beside, those that the store holds.
     """
     groups: dict[tuple[str, str], list[RelaxationRecord]] = {}
     for record in store.relaxations():
         groups.setdefault((record.host.fingerprint, record.engine.physics_hash), []).append(record)
+    phases = converged_phases(store)
     ordered = sorted(groups.values(), key=lambda records: (records[0].host.name, records[0].host.n_sites))
-    return [_screen(store, records, elements.get(records[0].engine.physics_hash, {})) for records in ordered]
+    return [_screen(store, records, references_for(records[0].engine, phases, table)) for records in ordered]
 
 
-def _screen(store: RecordStore, records: Sequence[RelaxationRecord], elements: Mapping[str, float]) -> ScreenEnergies:
+def check_table(table: ElementTable, screens: Sequence[ScreenEnergies]) -> None:
+    """Refuse a table of elements that goes with no relaxation.
+
+    Raises
+    ------
+    InputError
+        With the physics hashes that there are.
+    """
+    known = dict.fromkeys(one.physics_hash for one in screens)
+    if table.physics_hash not in known:
+        raise InputError(
+            f"The table of elements is of the physics hash {table.physics_hash}, and the relaxations are of "
+            f"{', '.join(known)}: energies of different engines or settings cannot be combined."
+        )
+
+
+def _screen(store: RecordStore, records: Sequence[RelaxationRecord], references: References) -> ScreenEnergies:
     refuse_unlike(records)
     host = store.host(records[0].host.fingerprint)
     screen = ScreenEnergies(records[0].host, records[0].engine.name, records[0].engine.physics_hash)
@@ -96,8 +113,8 @@ def _screen(store: RecordStore, records: Sequence[RelaxationRecord], elements: M
         screen.remarks.append("The pristine supercell has no converged relaxation, so that only rankings are known.")
         return screen
     added = {one.configuration_id: added_atoms(one.defects, host.species) for one in defects}
-    impurities = frozenset(element for counts in added.values() for element in counts) - set(host.species)
-    _add_limits(screen, host, elements, impurities)
+    impurities = {element for counts in added.values() for element in counts} - set(host.species)
+    _add_limits(screen, host, references, impurities)
     _add_formation(screen, defects, added)
     _add_binding(screen, host, defects, lowest)
     screen.left_out = +screen.left_out
@@ -144,12 +161,12 @@ def rank(records: Iterable[RelaxationRecord]) -> list[RelativeEnergy]:
     return ranking
 
 
-def _add_limits(screen: ScreenEnergies, host: Host, elements: Mapping[str, float], impurities: frozenset[str]) -> None:
-    pristine, known = screen.pristine, impurities & elements.keys()
+def _add_limits(screen: ScreenEnergies, host: Host, references: References, impurities: set[str]) -> None:
+    pristine, known = screen.pristine, impurities & references.elements.keys()
     if pristine is None:
         return
     try:
-        screen.limits = host_limits(Counter(host.species), _energy(pristine), elements, known)
+        screen.limits = host_limits(Counter(host.species), _energy(pristine), references, known)
     except InputError as error:
         screen.remarks.append(str(error))
         return

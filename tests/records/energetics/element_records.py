@@ -6,15 +6,16 @@ from definet_flows.records.documents import EngineSummary
 from definet_flows.records.energetics import ElementRecord
 from definet_flows.records.energetics.elements import element_key
 
+ENGINE = EngineSummary(name="forcefield", version="test 1", physics={}, physics_hash="p" * 16, execution={})
 
-def element(symbol, energy, phase="phase", state="converged", physics_hash="p" * 16):
-    engine = EngineSummary(name="forcefield", version="test 1", physics={}, physics_hash=physics_hash, execution={})
+
+def element(symbol, energy, phase="phase", state="converged", engine=ENGINE):
     return ElementRecord(
-        key=element_key(symbol, phase, physics_hash, None),
+        key=element_key(symbol, phase, engine.physics_hash, None),
         element=symbol,
         phase=phase,
         source="by hand",
-        physics_hash=physics_hash,
+        physics_hash=engine.physics_hash,
         engine=engine,
         state=state,
         n_atoms=1,

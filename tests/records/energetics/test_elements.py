@@ -31,7 +31,9 @@ def test_a_table_is_read_from_yaml_and_json(tmp_path):
         ("elements: {Mo: -1}", "physics_hash: Field required"),
         ("physics_hash: a\nelements: {Xx: -1}", "Xx is no element's symbol"),
         ("physics_hash: a\nelements: {Mo: heavy}", "elements.Mo: Input should be a valid number"),
-        ("physics_hash: a\nelements: {}", "elements: "),
+        ("physics_hash: a\ncompounds: {W: -12}", "compounds: Value error, W is no compound"),
+        ("physics_hash: a\ncompounds: {W0.5S: -12}", "W0.5S is no compound"),
+        ("physics_hash: a\ncompounds: {Tungsten: -12}", "Tungsten is no compound"),
         ("physics_hash: a\nelements: {Mo: -1}\nunit: eV", "unit: Extra inputs"),
     ],
 )

@@ -5,6 +5,7 @@ import pytest
 from definet_flows.engines import ForceFieldEngine
 from definet_flows.errors import InputError
 from definet_flows.records.energetics.documents import ChargeTerm, EnergyCorrection
+from definet_flows.records.energetics.elements import References
 from definet_flows.records.energetics.energies import added_atoms, binding_energy, formation_energy, refuse_unlike
 from definet_flows.records.energetics.potentials import formula, host_limits
 
@@ -14,11 +15,18 @@ from definet_flows.records.energetics.potentials import formula, host_limits
 #   S-rich: μ_S = -4, μ_Mo = -22 + 8 = -14. Mo-rich: μ_Mo = -10, μ_S = (-22 + 10)/2 = -6.
 ATOMS = {"Mo": 4, "S": 8}
 PRISTINE = -88.0
-ELEMENTS = {"Mo": -10.0, "S": -4.0, "Se": -3.5}
+ELEMENTS = {"Mo": -10.0, "S": -4.0, "Se": -3.5, "W": -12.0}
+#   WS2 at -25 eV: it forms where μ(W) + 2 μ(S) > -25, which is above -17 eV S-rich and above -13 eV Mo-rich.
+#   MoSe2 at -19 eV: where μ(Mo) + 2 μ(Se) > -19, which is above -2.5 eV S-rich, more than selenium itself, and -4.5 eV Mo-rich.
+COMPOUNDS = {"WS2": -25.0, "MoSe2": -19.0}
 
 
-def limits(impurities=frozenset()):
-    return {one.limit: one.values for one in host_limits(ATOMS, PRISTINE, ELEMENTS, impurities)}
+def limits(impurities=(), compounds=None):
+    return {one.limit: one.values for one in corners(impurities, compounds)}
+
+
+def corners(impurities=(), compounds=None):
+    return host_limits(ATOMS, PRISTINE, References(ELEMENTS, compounds or {}), impurities)
 
 
 def test_the_two_limits_of_a_compound_by_hand():
@@ -26,18 +34,42 @@ def test_the_two_limits_of_a_compound_by_hand():
 
 
 def test_every_limit_keeps_the_host_and_no_element_is_above_its_phase():
-    for values in limits(frozenset({"Se"})).values():
+    for values in limits({"Se"}).values():
         assert values["Mo"] + 2 * values["S"] == pytest.approx(-22)
         assert all(values[element] <= ELEMENTS[element] for element in values)
         assert values["Se"] == -3.5
 
 
+def test_a_compound_keeps_its_impurity_below_the_elemental_phase_by_hand():
+    by_limit = {one.limit: one for one in corners({"Se", "W"}, COMPOUNDS)}
+    sulphur, molybdenum = by_limit["S-rich"], by_limit["Mo-rich"]
+    assert (sulphur.values["W"], sulphur.values["Se"], sulphur.bounds) == (-17.0, -3.5, {"W": "WS2"})
+    assert (molybdenum.values["W"], molybdenum.values["Se"]) == (-13.0, -4.5)
+    assert molybdenum.bounds == {"W": "WS2", "Se": "MoSe2"}
+    assert sulphur.exceeded == molybdenum.exceeded == {}
+    # W_Mo, cell at -90 eV: -2 + 17 - 14 = 1 eV S-rich; with tungsten at its elemental phase it would be -2 + 12 - 14 = -4 eV.
+    found = [
+        formation_energy(-90.0, PRISTINE, {"Mo": -1, "W": 1}, limits({"W"}, some)["S-rich"]) for some in (COMPOUNDS, {})
+    ]
+    assert found == [pytest.approx(1.0), pytest.approx(-4.0)]
+
+
+def test_compounds_that_bound_no_single_impurity_are_named_where_they_would_form():
+    # W + 2 Se at the elements cost -19 eV, and at the limits above -17 - 7 = -24 eV S-rich, -13 - 9 = -22 eV Mo-rich. Mo2S3 costs
+    # 2·(-14) + 3·(-4) = -40 eV S-rich and 2·(-10) + 3·(-6) = -38 eV Mo-rich.
+    compounds = COMPOUNDS | {"WSe2": -23.0, "Mo2S3": -39.0, "Re2S7": -500.0}
+    by_limit = {one.limit: one for one in corners({"Se", "W"}, compounds)}
+    assert by_limit["S-rich"].exceeded == {}
+    assert by_limit["Mo-rich"].exceeded == {"WSe2": pytest.approx(1.0), "Mo2S3": pytest.approx(1.0)}
+
+
 def test_a_ternary_host_has_a_corner_for_each_element_that_is_poor():
     # GaInSe2, one formula unit of -20 eV, elements -3, -3, -4 eV: 20 - 14 = 6 eV of formation enthalpy.
-    corners = {
-        one.limit: one.values for one in host_limits({"Ga": 1, "In": 1, "Se": 2}, -20.0, {"Ga": -3, "In": -3, "Se": -4})
+    found = {
+        one.limit: one.values
+        for one in host_limits({"Ga": 1, "In": 1, "Se": 2}, -20.0, References({"Ga": -3, "In": -3, "Se": -4}))
     }
-    assert corners == {
+    assert found == {
         "Ga,In-rich": {"Ga": -3, "In": -3, "Se": -7.0},
         "Ga,Se-rich": {"Ga": -3, "Se": -4, "In": -9.0},
         "In,Se-rich": {"In": -3, "Se": -4, "Ga": -9.0},
@@ -45,12 +77,12 @@ def test_a_ternary_host_has_a_corner_for_each_element_that_is_poor():
 
 
 def test_a_host_of_one_element_sets_its_own_potential():
-    (only,) = host_limits({"P": 4}, -20.0, {"N": -8.0, "P": -5.4}, frozenset({"N"}))
+    (only,) = host_limits({"P": 4}, -20.0, References({"N": -8.0, "P": -5.4}), {"N"})
     assert (only.limit, only.values) == ("P-rich", {"P": -5.0, "N": -8.0})
 
 
 def test_formation_energies_of_vacancy_antisite_and_impurity_by_hand():
-    by_limit = limits(frozenset({"Se"}))
+    by_limit = limits({"Se"})
     # V_S, cell at -81 eV: -81 + 88 - (-1)(-4) = 3 eV S-rich, and -81 + 88 - (-1)(-6) = 1 eV Mo-rich.
     assert formation_energy(-81.0, PRISTINE, {"S": -1}, by_limit["S-rich"]) == pytest.approx(3.0)
     assert formation_energy(-81.0, PRISTINE, {"S": -1}, by_limit["Mo-rich"]) == pytest.approx(1.0)
@@ -103,10 +135,10 @@ def test_atoms_that_are_added_and_taken_away():
 
 
 def test_potentials_that_cannot_be_had_are_refused():
-    with pytest.raises(InputError, match="no energy of the elemental phase of W"):
-        host_limits(ATOMS, PRISTINE, ELEMENTS, frozenset({"W"}))
+    with pytest.raises(InputError, match="no energy of the elemental phase of Re"):
+        limits({"Re"})
     with pytest.raises(InputError, match=r"MoS2 is less stable than its elemental phases by 0\.1667 eV per atom"):
-        host_limits(ATOMS, -70.0, ELEMENTS)
+        host_limits(ATOMS, -70.0, References(ELEMENTS))
     with pytest.raises(InputError, match="no chemical potential of W"):
         formation_energy(-87.0, PRISTINE, {"Mo": -1, "W": 1}, limits()["S-rich"])
 

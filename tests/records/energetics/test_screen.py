@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from definet_flows.engines import ForceFieldEngine
+from definet_flows.engines import ForceFieldEngine, VaspEngine
+from definet_flows.errors import InputError
 from definet_flows.records import RecordStore, open_store
-from definet_flows.records.energetics import element_energies, screen_energies
+from definet_flows.records.energetics import ElementTable, check_table, references_for, screen_energies
+from definet_flows.records.energetics.elements import converged_phases
+from definet_flows.records.energetics.level import level_hash
 from definet_flows.records.extract import pristine_configuration
 from tests.records.building.test_builder import campaign
+from tests.records.energetics.element_records import element
 
 OTHER_ENGINE = ForceFieldEngine(potential="another.Potential")
 
@@ -36,7 +40,7 @@ def place(copper, name):
 
 
 def screened(store, copper, **elements):
-    (screen,) = screen_energies(store, {copper.ENGINE.physics_hash: elements})
+    (screen,) = screen_energies(store, ElementTable(physics_hash=copper.ENGINE.physics_hash, elements=elements))
     return screen
 
 
@@ -64,10 +68,10 @@ def test_binding_energies_and_their_distance_by_hand(store, copper):
 
 @pytest.mark.parametrize("kind", ["embedded", "database"])
 def test_a_directory_and_a_database_give_the_same_energies(store, copper, kind, request, tmp_path):
-    elements = {copper.ENGINE.physics_hash: {"Al": -2.0}}
-    expected = screen_energies(store, elements)[0]
+    table = ElementTable(physics_hash=copper.ENGINE.physics_hash, elements={"Al": -2.0})
+    expected = screen_energies(store, table)[0]
     with open_store(tmp_path if kind == "embedded" else request.getfixturevalue("mongo_address")) as other:
-        (found,) = screen_energies(filled(other, copper), elements)
+        (found,) = screen_energies(filled(other, copper), table)
     assert (found.formation, found.binding, found.ranking) == (expected.formation, expected.binding, expected.ranking)
 
 
@@ -94,13 +98,16 @@ def test_an_element_that_is_missing_leaves_out_what_needs_it(store, copper):
 
 
 def test_elements_of_another_engine_are_not_used(store, copper):
-    (screen,) = screen_energies(store, {OTHER_ENGINE.physics_hash: {"Al": -2.0}})
+    table = ElementTable(physics_hash=OTHER_ENGINE.physics_hash, elements={"Al": -2.0})
+    (screen,) = screen_energies(store, table)
     assert screen.limits[0].values == {"Cu": -3.0}
+    with pytest.raises(InputError, match="energies of different engines or settings cannot be combined"):
+        check_table(table, [screen])
 
 
 def test_engines_and_supercells_are_kept_apart(store, copper):
     store.add_relaxations([copper.record(place(copper, "V"), engine=OTHER_ENGINE, energy=-10.0)])
-    screens = screen_energies(store, {})
+    screens = screen_energies(store)
     assert [len(one.ranking) for one in screens] == [4, 1]
     assert screens[1].remarks == [
         "The pristine supercell has no converged relaxation, so that only rankings are known."
@@ -122,12 +129,25 @@ def test_what_is_left_out_is_counted(store, copper):
     assert {one.charge for one in screen.ranking if one.label == "V_Cu"} == {0, -1}
 
 
-def test_the_lowest_converged_phase_of_each_element_is_taken():
-    from tests.records.energetics.element_records import element
-
+def test_the_lowest_converged_phase_of_each_element_and_compound_is_taken(copper):
+    other = copper.record(place(copper, "V"), engine=OTHER_ENGINE).engine
+    phases = [
+        element("Al", -1.9, "old"),
+        element("Al", -2.0, "new"),
+        element("Cu", -3.5, state="failed"),
+        element("AlCu2", -2.5),
+        element("Al", -9.0, engine=other),
+    ]
     with RecordStore.in_memory() as store:
-        store.write(
-            "elements", [element("Al", -1.9, "old"), element("Al", -2.0, "new"), element("Cu", -3.5, state="failed")]
-        )
-        store.write("elements", [element("Al", -9.0, physics_hash="other")])
-        assert element_energies(store) == {"p" * 16: {"Al": -2.0}, "other": {"Al": -9.0}}
+        store.write("elements", phases)
+        found = converged_phases(store)
+    mine = references_for(phases[0].engine, found)
+    assert (mine.elements, mine.compounds) == ({"Al": -2.0}, {"AlCu2": -7.5})
+    assert references_for(other, found).elements == {"Al": -9.0}
+
+
+def test_phases_go_with_supercells_of_the_same_level_whatever_their_k_points():
+    engines = [VaspEngine(), VaspEngine(kpoints=(2, 2, 1), rattle=0.01), VaspEngine(user_incar_settings={"ENCUT": 400})]
+    mine, finer, coarser = (level_hash(engine.physics) for engine in engines)
+    assert mine == finer != coarser
+    assert len({engine.physics_hash for engine in engines}) == 3
