@@ -17,20 +17,20 @@ DATABASE, DISK = "database killed and restarted", "scratch disk full"
 POISONED, BROKEN, MEMORY = "configuration that kills its batch", "configuration that breaks the GPU", "out of memory"
 AGAIN, CLOCK = "submitted again, twice at once", "launcher whose clock is hours off"
 SHARES = {
-    BETWEEN: 0.28,
-    KILLED: 0.2,
+    BETWEEN: 0.18,
+    KILLED: 0.16,
     RECOVERY: 0.08,
     CANCELLED: 0.08,
-    TIMED_OUT: 0.02,
+    TIMED_OUT: 0.07,
     DATABASE: 0.08,
-    DISK: 0.06,
+    DISK: 0.08,
     POISONED: 0.02,
     BROKEN: 0.02,
-    MEMORY: 0.04,
-    AGAIN: 0.06,
-    CLOCK: 0.06,
+    MEMORY: 0.06,
+    AGAIN: 0.08,
+    CLOCK: 0.09,
 }
-"""Share of each kind among all faults."""
+"""Share of each kind among all faults: small where a campaign has room for one."""
 
 NICKEL = 28
 

@@ -39,6 +39,7 @@ class Round:
         self.helpers = []
         self.jobs = {}
         self.recovering = None
+        self.full = ""  # category whose launchers have a full disk
         self.next_fault = 0.0
         self.count = 0
 
@@ -52,7 +53,7 @@ class Round:
         while not self._calmly(self._is_done):
             if time.monotonic() > deadline:
                 return False
-            self._launch()
+            self._keep_busy()
             if self.soak.left and self.next_fault < time.monotonic() < self.soak.end:
                 self._inject(self.soak.left[0])
             self._watch_jobs()
@@ -107,22 +108,25 @@ class Round:
     def _lives(self, process):
         return process is not None and process.is_alive()
 
-    def _launch(self, fault=Fault(), kind="", category=None, folder=None):  # noqa: B008  frozen
-        """Keep a launcher of each category busy; or start one with a fault beside them."""
+    def _keep_busy(self):
+        """A launcher of each category at work, whatever became of the last one."""
         for name in [name for name, (launcher, *_) in self.launchers.items() if not launcher.lives]:
             self._tell_end(*self.launchers.pop(name))
-        if kind:
-            self._start(f"{kind}-{self.count}", category, fault, kind, folder)
-            return
         for name in ("cpu-a", "cpu-b", "gpu"):
             if name not in self.launchers:
-                spoilt = next((one for one in self.soak.left if one in SPOILERS), "") if name == "gpu" else ""
-                self._start(name, name[:3], self._fault(spoilt), spoilt, folder)
+                self._start(name, name[:3], self._kind_met_at_work(name[:3]))
 
-    def _start(self, name, category, fault, kind, folder):
+    def _kind_met_at_work(self, category):
+        """Of faults that need a job to run into them: a launcher beside those at work might find none."""
+        if category == self.full:
+            return DISK
+        return next((kind for kind in self.soak.left if kind in SPOILERS), "") if category == "gpu" else ""
+
+    def _start(self, name, category, kind):
         self.count += 1
         log = self.folder / f"{name.split()[0]}-{self.count}"
-        launcher = ForkedLauncher(self.configuration, folder or log, category, fault, launches=4, log=log)
+        folder = self.soak.disk / str(self.count) if kind == DISK else log
+        launcher = ForkedLauncher(self.configuration, folder, category, self._fault(kind, log), launches=4, log=log)
         self.launchers[name] = launcher, kind, log
 
     def _tell_end(self, launcher, kind, log):
@@ -135,6 +139,7 @@ class Round:
         }
         if is_met.get(kind, (log / "fired").exists()):
             self._injected(kind)
+            self.full = "" if kind == DISK else self.full
 
     def _injected(self, kind):
         if kind in self.soak.left:
@@ -152,26 +157,34 @@ class Round:
             AGAIN: self._submit_again,
             CANCELLED: self._queue_job,
             TIMED_OUT: self._queue_job,
-        }.get(kind)
-        if begin is not None:
+            DISK: self._fill_disk,
+        }.get(kind, self._start_beside)
+        if kind not in SPOILERS:
             begin(kind)
-        elif kind not in SPOILERS and sum(one == kind for _, one, _ in self.launchers.values()) < AT_ONCE:
-            self._launch(self._fault(kind), kind, *self._place(kind))
         if kind in self.soak.left:  # it has not taken effect yet; the next has its turn
             self.soak.left.remove(kind)
             self.soak.left.append(kind)
 
-    def _fault(self, kind):
+    def _fault(self, kind, log):
         if kind == BETWEEN:
             return Fault(dies_at_write=self.random.randint(1, LAST_WRITE))
         if kind == CLOCK:
             return Fault(clock_ahead=3600.0 * self.random.choice([-7, -3, 3, 7]))
         if kind in SPOILERS:
-            return Fault(predicting=SPOILERS[kind](self.folder / f"gpu-{self.count + 1}" / "fired"))
+            return Fault(predicting=SPOILERS[kind](log / "fired"))
         return Fault()
 
-    def _place(self, kind):
-        return self.random.choice(["cpu", "cpu", "gpu"]), self.soak.disk / str(self.count) if kind == DISK else None
+    def _start_beside(self, kind):
+        """A launcher with a fault of its own, beside those at work."""
+        if sum(one == kind for _, one, _ in self.launchers.values()) < AT_ONCE:
+            self._start(f"{kind}-{self.count}", self._category(), kind)
+
+    def _fill_disk(self, _):
+        """Launchers of a category have no room, until a job has run into that."""
+        self.full = self._category()
+
+    def _category(self):
+        return self.random.choice(["cpu", "cpu", "gpu"])
 
     def _kill(self, kind):
         plain = [name for name, (launcher, fault, _) in self.launchers.items() if launcher.lives and not fault]
@@ -214,7 +227,7 @@ class Round:
             told = run("squeue", "-h", "-t", "all", "-j", job, "-o", "%T")
             if told in {"CANCELLED", "TIMEOUT"}:
                 self._injected(kind)
-            if told not in {"PENDING", "RUNNING", "COMPLETING"}:
+            if told not in {"PENDING", "RUNNING", "STOPPED", "COMPLETING"}:
                 del self.jobs[job]
             elif kind == CANCELLED and time.monotonic() > when:
                 run("scancel", job)
