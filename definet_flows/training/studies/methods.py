@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from ase.data import atomic_numbers, covalent_radii
 
-from definet_flows.defects import DefectConfiguration
+from definet_flows.defects import VACANCY, DefectConfiguration
+from definet_flows.defects.distances import minimum_image
 from definet_flows.defects.host import FloatArray, content_hash
 from definet_flows.definet.card import Exposure
 from definet_flows.definet.checkpoint import load_checkpoint
@@ -73,6 +75,36 @@ class DoNothing(Method):
     def guess(self, configuration: DefectConfiguration) -> Guess:
         """The unrelaxed positions."""
         return Guess(configuration.host.positions)
+
+
+class ScaledBonds(Method):
+    """Bonds of substituted atoms, lengthened or shortened as covalent radii say: what a chemist would draw without any model.
+
+    Vacancies have no radius and leave their neighbours where they are.
+    """
+
+    NAME = "bonds by covalent radii"
+    NEIGHBOURS = 1.15
+    """Sites up to so many times the nearest distance away are bonded."""
+
+    def __init__(self) -> None:
+        super().__init__(self.NAME, "scaled-bonds")
+
+    def guess(self, configuration: DefectConfiguration) -> Guess:
+        """Neighbours moved along their bonds, contributions of several defects added."""
+        host = configuration.host
+        moved = host.positions.copy()
+        for site, species in configuration.defects:
+            if species == VACANCY:
+                continue
+            bonds = minimum_image(host.positions - host.positions[site], host.lattice)  # [n_sites, 3]
+            lengths = np.linalg.norm(bonds, axis=1)
+            lengths[site] = np.inf
+            neighbours = np.flatnonzero(lengths < self.NEIGHBOURS * lengths.min())
+            here, before = (covalent_radii[atomic_numbers[one]] for one in (species, host.species[site]))
+            theirs = covalent_radii[host.atomic_numbers[neighbours]]
+            moved[neighbours] += bonds[neighbours] * ((here + theirs) / (before + theirs) - 1)[:, None]
+        return Guess(moved)
 
 
 class NetworkMethod(Method):

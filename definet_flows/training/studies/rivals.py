@@ -16,7 +16,7 @@ from definet_flows.training.evaluation import Row, error_cells
 from definet_flows.training.metrics import CoordinateErrors
 from definet_flows.training.provenance import teacher_name
 from definet_flows.training.studies.efficiency import nested_order
-from definet_flows.training.studies.methods import DoNothing, Method, NetworkMethod, PotentialMethod
+from definet_flows.training.studies.methods import DoNothing, Method, NetworkMethod, PotentialMethod, ScaledBonds
 from definet_flows.training.studies.study import Study
 from definet_flows.training.studies.trials import Trial, measure
 
@@ -99,7 +99,7 @@ def rivals(
     pool = LabelPool(tuple(labels for dataset in datasets for labels in read_source(dataset, skip_bad)))
     chosen = _chosen(pool, [] if include_seen else checkpoints, count, seed)
     relaxations, skipped = _relaxations(names, thresholds)
-    methods = [DoNothing(), *checkpoints, *relaxations]
+    methods = [DoNothing(), ScaledBonds(), *checkpoints, *relaxations]
     trials = measure(methods, chosen, output)
     rows = [_row(method, trials[method.identity], chosen) for method in methods]
     return Study(
@@ -114,7 +114,7 @@ def _checkpoints(checkpoint: str, networks: Mapping[str, str]) -> list[NetworkMe
     methods = [NetworkMethod("DefiNet", checkpoint)]
     for name, model in networks.items():
         rival = NetworkMethod(name, model)
-        if name in {"Dummy", "DefiNet"} or rival.identity in {method.identity for method in methods}:
+        if name in {"Dummy", ScaledBonds.NAME, "DefiNet"} or rival.identity in {method.identity for method in methods}:
             raise InputError(f"The rival {name}={model} has a name or weights that are compared already; name another.")
         methods.append(rival)
     return methods

@@ -74,7 +74,7 @@ def test_the_same_structures_for_every_method(network, labels, tmp_path):
     )
     rows = by_method(study)
     assert list(rows) == [
-        "Dummy", "DefiNet", "defect-implicit", f"{EMT} to 0.01 eV/Å", f"{EMT} to 0.5 eV/Å", "M3GNet",
+        "Dummy", "bonds by covalent radii", "DefiNet", "defect-implicit", f"{EMT} to 0.01 eV/Å", f"{EMT} to 0.5 eV/Å", "M3GNet",
     ]  # fmt: skip
     assert {row["structures"] for row in rows.values()} == {3, 0}, "the one that was trained on is left out"
     tight, loose = rows[f"{EMT} to 0.01 eV/Å"], rows[f"{EMT} to 0.5 eV/Å"]
@@ -98,7 +98,7 @@ def test_what_was_measured_is_not_measured_again(network, labels, tmp_path, monk
     first = rivals(ours, [labels], tmp_path, **arguments)
     log = tmp_path / "trials.jsonl"
     lines = log.read_text().splitlines(keepends=True)
-    assert len(lines) == 3 * 3
+    assert len(lines) == 4 * 3
     log.write_text("".join(lines[:-1]) + lines[-1][:30])  # killed while it wrote
 
     calls = []
@@ -167,3 +167,18 @@ def test_positions_without_a_guess_are_the_hosts(labels):
     configuration = LabelSet.load(labels).configurations[1]
     still = methods.DoNothing().guess(configuration).positions
     assert np.abs(centred_displacements(configuration, still)).max() == 0
+
+
+def test_bonds_by_covalent_radii_lengthen_around_a_larger_atom(copper):
+    """Cordero radii: 1.45 Å of Ag, 1.32 Å of Cu; a bond between them is 2.77/2.64 of the one between two Cu."""
+    substituted = DefectConfiguration.create(copper, {0: "Ag"})
+    moved = methods.ScaledBonds().guess(substituted).positions - copper.positions
+    distances = np.linalg.norm(moved, axis=1)
+    bond = 3.61 / np.sqrt(2)
+    assert sorted(distances)[-12:] == pytest.approx([bond * (2.77 / 2.64 - 1)] * 12)
+    assert sorted(distances)[:-12] == pytest.approx([0.0] * 15)
+
+
+def test_a_vacancy_has_no_radius(copper):
+    vacancy = DefectConfiguration.create(copper, {0: VACANCY})
+    assert np.array_equal(methods.ScaledBonds().guess(vacancy).positions, copper.positions)
