@@ -21,6 +21,7 @@ ELEMENT_COLUMNS = {
     "element": "element",
     "phase": "phase",
     "atoms": "n_atoms",
+    "k-points": "kpoints",
     "state": "state",
     "steps": "ionic_steps",
     "energy (eV/atom)": "energy_per_atom",
@@ -45,7 +46,7 @@ def elements(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Relax again what did not converge.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Relax the elemental phases of a campaign's hosts and dopants with its engine, for formation energies."""
+    """Relax the elements of a campaign's hosts and dopants, and competing compounds, with its engine, for formation energies."""
     from definet_flows.cli.campaigns import campaign_file
     from definet_flows.flows import load_campaigns
     from definet_flows.flows.elements import relax_elements
@@ -53,12 +54,13 @@ def elements(
     from definet_flows.records.address import is_database
 
     plans = load_campaigns(campaign_file(campaign))
-    with open_store(store if is_database(store) else writable_folder(Path(store))) as opened:
-        records = relax_elements(plans, opened, retry_failed=retry_failed)
+    directory = Path(plans[0].title if is_database(store) else store)
+    with open_store(store if is_database(store) else writable_folder(directory)) as opened:
+        records = relax_elements(plans, opened, directory, retry_failed=retry_failed)
     if as_json:
         show_json([one.model_dump(mode="json") for one in records])
     else:
-        rows = [[getattr(one, name) for name in ELEMENT_COLUMNS.values()] for one in records]
+        rows = [[_cell(getattr(one, name)) for name in ELEMENT_COLUMNS.values()] for one in records]
         show_table(list(ELEMENT_COLUMNS), rows)
     if lost := [f"{one.element} ({one.reason})" for one in records if one.state != "converged"]:
         raise DefinetFlowsError(f"Not relaxed: {'; '.join(lost)}. Give their energies in a table with --elements.")
@@ -207,6 +209,10 @@ def _potentials(limit: ChemicalPotentials) -> str:
 
 def _titled(limit: str) -> str:
     return f"formation, {limit} (eV)"
+
+
+def _cell(value: Any) -> Any:
+    return "×".join(map(str, value)) if isinstance(value, tuple) else value
 
 
 def _rounded(value: Any) -> Any:

@@ -73,6 +73,20 @@ def _has_three(value: Any) -> bool:
     return isinstance(value, list | tuple) and len(value) == 3
 
 
+class ElementSettings(BaseModel):
+    """How the phases are relaxed that formation energies are counted from; changes no relaxation of a campaign."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kpoint_density: float = Field(
+        default=200.0, gt=0, description="k-points per reciprocal volume, Å³, of elements and compounds; VASP only"
+    )
+    compounds: tuple[str, ...] = Field(
+        default=(),
+        description="Crystals that compete with the host for impurities, in any format pymatgen reads, relative to the file",
+    )
+
+
 class CampaignSettings(BaseModel):
     """What a campaign file says whatever its hosts."""
 
@@ -96,6 +110,9 @@ class CampaignSettings(BaseModel):
     baseline_seed: int = Field(default=0, description="Seed of the draw of that share")
     resources: Resources = Field(
         default_factory=Resources, description="What its jobs ask of a cluster; changes no result"
+    )
+    elements: ElementSettings = Field(
+        default_factory=ElementSettings, description="How `definet-flows elements` relaxes elements and compounds"
     )
     validation: ValidationSettings | None = Field(
         default=None, description="What `definet-flows validate` holds out and trains; no other command reads it"
@@ -142,7 +159,7 @@ class Campaign(CampaignSettings):
         """The settings as JSON, without those that change no record and what has not been said."""
         unsaid = {"charges"} if self.charges == NEUTRAL else set()
         unsaid |= {"screening"} if self.screening is None else set()
-        return self.model_dump(mode="json", exclude={"resources", "validation", *unsaid})
+        return self.model_dump(mode="json", exclude={"resources", "elements", "validation", *unsaid})
 
     def identity(self, host: Host) -> dict[str, Any]:
         """What makes a campaign this one: extending it leaves this alone, and nothing else may share its directory.

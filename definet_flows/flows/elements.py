@@ -1,29 +1,31 @@
-"""The elemental phases that a campaign's formation energies need, relaxed with its engine."""
+"""The elemental phases and compounds that a campaign's formation energies need, relaxed with its engine."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
-from definet_flows.engines import ForceFieldEngine
-from definet_flows.engines.elements import ElementalPhase, PhaseRelaxation, elemental_phase, relax_phase
-from definet_flows.errors import InputError
+from definet_flows.engines import EngineSettings
+from definet_flows.engines.elements import (
+    ElementalPhase,
+    check_engine,
+    compound_phase,
+    elemental_phase,
+    own_density,
+    relax_phase,
+)
 from definet_flows.flows.campaign import Campaign
 from definet_flows.records.documents import EngineSummary, State
 from definet_flows.records.energetics.documents import ElementRecord
 from definet_flows.records.energetics.elements import COLLECTION, element_key
+from definet_flows.records.energetics.level import level_hash
 from definet_flows.records.store import RecordStore
-
-OnElement = Callable[[ElementRecord], None]
 
 
 def relax_elements(
-    campaigns: Sequence[Campaign],
-    store: RecordStore,
-    on_element: OnElement | None = None,
-    *,
-    retry_failed: bool = False,
+    campaigns: Sequence[Campaign], store: RecordStore, directory: Path, *, retry_failed: bool = False
 ) -> list[ElementRecord]:
-    """Relax the elemental phases of the hosts and dopants of a campaign file, but for those that the store has.
+    """Relax the phases of a campaign file, but for those that the store has.
 
     Parameters
     ----------
@@ -31,40 +33,60 @@ def relax_elements(
         Those of one file; they share an engine.
     store
         Where the records go.
-    on_element
-        Called with each record that is made.
+    directory
+        Where an engine's runs go.
     retry_failed
         Relax those again that did not converge.
 
     Returns
     -------
     list of ElementRecord
-        Of all of them, by element.
+        Of all of them, elements first.
 
     Raises
     ------
     InputError
-        If the engine cannot do it, or the structure of an element is not known.
+        If the engine cannot do it, or a structure is not known.
     """
-    engine = campaigns[0].engine
-    if not isinstance(engine, ForceFieldEngine):
-        raise InputError(
-            f"Elemental phases are relaxed with the forcefield engine only, and {campaigns[0].title} has {engine.name}: write "
-            "their energies into a table and give it as `definet-flows energies --elements FILE`."
-        )
-    phases = [elemental_phase(element) for element in sorted(elements_of(campaigns))]
-    keys = {_key(phase, engine): phase for phase in phases}
-    there = {one.key: one for one in store.read(COLLECTION, ElementRecord, {"key": {"$in": list(keys)}})}
-    records = []
-    for key, phase in keys.items():
-        known = there.get(key)
-        if known is None or (retry_failed and known.state != "converged"):
-            known = record_of_phase(phase, engine, relax_phase(engine, phase))
-            store.write(COLLECTION, [known])
-            if on_element is not None:
-                on_element(known)
-        records.append(known)
-    return records
+    phases = phases_of(campaigns)
+    engine = campaigns[0].engine.in_campaign(directory, campaigns[0].host.host())
+    known = known_phases(store, phases, retry_failed=retry_failed)
+    for key, phase in phases.items():
+        if key not in known:
+            known[key] = relaxed(phase, engine, campaigns[0].elements.kpoint_density)
+            store.write(COLLECTION, [known[key]])
+    return [known[key] for key in phases]
+
+
+def phases_of(campaigns: Sequence[Campaign]) -> dict[str, ElementalPhase]:
+    """The phases that the formation energies of these campaigns need, by the key of their record; errors as above.
+
+    Parameters
+    ----------
+    campaigns
+        Those of one file; their configurations are listed for it.
+    """
+    engine, settings = campaigns[0].engine, campaigns[0].elements
+    check_engine(engine)
+    listed = [elemental_phase(element) for element in sorted(elements_of(campaigns))]
+    listed += [compound_phase(file) for file in settings.compounds]
+    return {_key(phase, engine, settings.kpoint_density): phase for phase in listed}
+
+
+def known_phases(store: RecordStore, keys: Iterable[str], *, retry_failed: bool = False) -> dict[str, ElementRecord]:
+    """The records of phases that need not be relaxed.
+
+    Parameters
+    ----------
+    store
+        Where they are.
+    keys
+        Of `phases_of`.
+    retry_failed
+        Leave out what did not converge.
+    """
+    criteria = {"key": {"$in": list(keys)}} | ({"state": "converged"} if retry_failed else {})
+    return {one.key: one for one in store.read(COLLECTION, ElementRecord, criteria)}
 
 
 def elements_of(campaigns: Sequence[Campaign]) -> set[str]:
@@ -86,26 +108,30 @@ def elements_of(campaigns: Sequence[Campaign]) -> set[str]:
     return needed
 
 
-def record_of_phase(phase: ElementalPhase, engine: ForceFieldEngine, outcome: PhaseRelaxation) -> ElementRecord:
-    """The record of a relaxed phase.
+def relaxed(phase: ElementalPhase, engine: EngineSettings, kpoint_density: float) -> ElementRecord:
+    """Relax a phase.
 
     Parameters
     ----------
     phase
-        Where it started.
+        Where it starts.
     engine
-        What relaxed it.
-    outcome
-        Where it ended.
+        What relaxes it.
+    kpoint_density
+        As the campaign asks for it, k-points per reciprocal volume, Å³.
     """
+    density = own_density(engine, phase, kpoint_density)
+    outcome = relax_phase(engine, phase, density)
     state: State = "converged" if outcome.converged else ("failed" if outcome.error else "unconverged")
     limit = f"forces or stress were above {engine.force_threshold:g} eV/Å after {outcome.ionic_steps} evaluations"
     return ElementRecord(
-        key=_key(phase, engine),
+        key=_key(phase, engine, kpoint_density),
         element=phase.element,
         phase=phase.name,
         source=phase.source,
         physics_hash=engine.physics_hash,
+        kpoint_density=density,
+        kpoints=outcome.kpoints,
         engine=EngineSummary(
             name=engine.name,
             version=outcome.engine_version,
@@ -122,9 +148,10 @@ def record_of_phase(phase: ElementalPhase, engine: ForceFieldEngine, outcome: Ph
         ionic_steps=outcome.ionic_steps,
         max_force=outcome.max_force,
         wall_seconds=outcome.wall_seconds,
-        core_hours=outcome.wall_seconds * engine.cores / 3600,
+        core_hours=outcome.core_hours,
     )
 
 
-def _key(phase: ElementalPhase, engine: ForceFieldEngine) -> str:
-    return element_key(phase.element, phase.name, engine.physics_hash, None)
+def _key(phase: ElementalPhase, engine: EngineSettings, kpoint_density: float) -> str:
+    density = own_density(engine, phase, kpoint_density)
+    return element_key(phase.element, phase.name, level_hash(engine.physics), density)

@@ -5,13 +5,18 @@ import io
 import json
 import shutil
 
+import pymatgen.core
 import pytest
 from pymatgen.core import Lattice, Structure
 
 from definet_flows.flows import load_campaign
+from definet_flows.flows.plan import campaign_record
 from definet_flows.launch.local import run_campaign
 from definet_flows.records import open_store
 from definet_flows.records.energetics import ElementRecord
+from definet_flows.records.extract import pristine_configuration
+from tests.vasp_standin.campaign import COMMAND
+from tests.vasp_standin.potcars import write_potcars
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +104,17 @@ def test_a_table_takes_the_place_of_the_records(invoke, finished, tmp_path):
     assert "energies of different engines or settings cannot be combined" in refused.output
 
 
+def test_a_compound_in_the_table_holds_its_impurity_down(invoke, finished, tmp_path):
+    (screen,) = json.loads(invoke("energies", finished, "--json").output)
+    (gold,) = (one["values"]["Au"] for one in screen["limits"] if one["limit"] == "Cu-rich")
+    table = tmp_path / "table.yaml"
+    table.write_text(f"physics_hash: {screen['physics_hash']}\ncompounds: {{PdAu3: {3 * gold - 1.0}, CuAu: -9.0}}\n")
+    outcome = invoke("energies", finished, "--elements", table, "--limit", "Cu-rich")
+    assert outcome.exit_code == 0, outcome.output
+    assert "Pd -1.0000 (PdAu3)" in outcome.output
+    assert "CuAu would form there" in outcome.output
+
+
 def test_without_elements_the_rest_is_shown_and_the_cure_named(invoke, bare):
     outcome = invoke("energies", bare)
     assert outcome.exit_code == 0
@@ -123,13 +139,44 @@ def test_bad_input_is_one_sentence(invoke, finished, tmp_path, arguments, senten
 
 
 def test_other_engines_are_refused_with_the_way_round(invoke, copper, tmp_path):
-    path = copper.write_campaign(tmp_path, model="null", engine="{name: vasp}")
+    path = copper.write_campaign(tmp_path, model="null", engine="{name: gpaw}")
     outcome = invoke("elements", path, "--dir", tmp_path / "run")
     assert outcome.exit_code == 2
-    assert (
-        "relaxed with the forcefield engine only, and copper has vasp: write their energies into a table"
-        in outcome.output
+    assert "with the forcefield and vasp engines, not with gpaw: write their energies into a table" in outcome.output
+
+
+@pytest.mark.filterwarnings("ignore:Set OLD_ERROR_HANDLING:DeprecationWarning")  # spglib, asked by pymatgen
+def test_vasp_relaxes_elements_and_compounds_for_its_supercells(invoke, copper, tmp_path, monkeypatch):
+    potcars = write_potcars(tmp_path / "potcars", ["Cu_pv", "Al"])
+    monkeypatch.setitem(pymatgen.core.SETTINGS, "PMG_VASP_PSP_DIR", str(potcars))
+    path = copper.write_campaign(
+        tmp_path,
+        model="null",
+        engine=f"{{name: vasp, vasp_cmd: '{COMMAND}', kpoints: [2, 2, 2], poll_seconds: 0.05, monitor_seconds: 0.1}}",
+        configurations='{recipes: ["Al_Cu"]}',
+        elements="{kpoint_density: 30, compounds: [CuAl.cif]}",
     )
+    Structure(Lattice.cubic(3.0), ["Cu", "Al"], [[0, 0, 0], [0.5] * 3]).to(filename=str(tmp_path / "CuAl.cif"))
+    run = tmp_path / "run"
+    plan = load_campaign(path)
+    configurations = [pristine_configuration(copper.host()), copper.configuration({0: "Al"})]
+    with open_store(run) as store:
+        store.put_campaign(campaign_record(plan, copper.host(), None, configurations))
+        store.add_relaxations([copper.record(one, engine=plan.engine, energy=-110.0) for one in configurations])
+    outcome = invoke("elements", path, "--dir", run)
+    assert outcome.exit_code == 0, outcome.output
+    with open_store(run, read_only=True) as store:
+        records = {one.element: one for one in store.read("elements", ElementRecord)}
+    assert {name: (one.kpoint_density, one.kpoints) for name, one in records.items()} == {
+        "Al": (30.0, (7, 7, 7)),
+        "AlCu": (30.0, (6, 6, 6)),
+    }
+    (screen,) = json.loads(invoke("energies", run, "--json").output)
+    (limit,) = screen["limits"]
+    alone, together = records["Al"].energy_per_atom, 2 * records["AlCu"].energy_per_atom
+    assert limit["values"]["Cu"] == pytest.approx(-110.0 / 32)
+    assert limit["values"]["Al"] == pytest.approx(min(alone, together + 110.0 / 32))
+    assert list(screen["formation"][0]["formation_energies"]) == ["Cu-rich"]
 
 
 def test_an_element_that_the_potential_cannot_treat_is_a_record_and_an_error(invoke, copper, tmp_path):

@@ -1,17 +1,24 @@
-"""Metals for ASE's effective-medium potential, which is as quick as it is real."""
+"""Metals for ASE's effective-medium potential, which is as quick as it is real, and VASP's engine on the stand-in."""
 
 from __future__ import annotations
 
+import json
+import sys
+from pathlib import Path
+
+import pymatgen.core
 import pytest
 from pymatgen.core import Lattice, Structure
 
 from definet_flows.defects import VACANCY, DefectConfiguration, Host
-from definet_flows.engines import ForceFieldEngine, potentials
+from definet_flows.engines import ForceFieldEngine, VaspEngine, potentials
 from tests.engines.calculators import CountingEMT
+from tests.vasp_standin.potcars import write_potcars
 
 CONSTANTS = {"Al": 3.99, "Cu": 3.61, "Ni": 3.49}
 COUNTING = "tests.engines.calculators.CountingEMT"
 FAULTY = "tests.engines.calculators.Faulty"
+VASP = f"{sys.executable} {Path(__file__).resolve().parents[1] / 'vasp_standin'}"
 
 
 def fcc(metal, supercell=(3, 3, 3)):
@@ -72,5 +79,29 @@ def faulty():
         return ForceFieldEngine(
             potential=FAULTY, potential_arguments={"fault": fault, "after": after}, relax_host=False, max_steps=40
         )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def potcars(tmp_path_factory):
+    """A folder of stand-ins for POTCARs."""
+    return write_potcars(tmp_path_factory.mktemp("potcars"), ["Cu_pv", "Al", "Ni_pv", "Mo_pv", "S", "N"])
+
+
+@pytest.fixture
+def engine(potcars, tmp_path, monkeypatch):
+    """Makes VASP engines on the stand-in, in haste; `rules` say how it misbehaves."""
+    monkeypatch.setitem(pymatgen.core.SETTINGS, "PMG_VASP_PSP_DIR", str(potcars))
+    for variable in ("VASP_STANDIN", "CUSTODIAN_WALLTIME_START"):
+        monkeypatch.setenv(variable, "")
+        monkeypatch.delenv(variable)
+
+    def make(rules=(), **options):
+        control = tmp_path / "rules.json"
+        control.write_text(json.dumps([{"where": "", **rule} for rule in rules]))
+        monkeypatch.setenv("VASP_STANDIN", str(control))
+        haste = {"poll_seconds": 0.05, "monitor_seconds": 0.1, "directory": tmp_path / "vasp", "vasp_cmd": VASP}
+        return VaspEngine(**(haste | {"kpoints": (2, 2, 2)} | options))
 
     return make

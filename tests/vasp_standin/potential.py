@@ -63,3 +63,9 @@ class Springs:
         np.add.at(forces, self.first, pull)
         np.add.at(forces, self.second, -pull)
         return float((bond * fade).sum()) - len(positions), forces
+
+    def strain(self, positions):
+        """By how much the cell has to grow for its bonds to have their length, as a fraction; 0 without bonds."""
+        distance = np.linalg.norm(positions[self.second] + self.offsets - positions[self.first], axis=1)
+        near = distance < OUTER * self.length
+        return float((self.length[near] / distance[near]).mean() - 1) if near.any() else 0.0

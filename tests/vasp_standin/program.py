@@ -16,6 +16,7 @@ from vasp_standin.outputs import Outputs
 from vasp_standin.potential import Springs
 
 ELECTRONIC_STEPS = 8
+STRAINED = 0.002  # relaxing the cell (ISIF 3) scales it until its bonds are this near to their length
 
 
 def main():
@@ -41,11 +42,17 @@ def run(job, fault, outputs):
         fault.at(step - 1, outputs)
         energy, forces = evaluate(springs, where, step, fault)
         outputs.step(where, energy, forces, electronic(job, energy, step, fault), time.perf_counter() - began)
-        reason = reason_to_stop(job, energy, before, forces, step) if relaxing else "nsw"
+        strain = springs.strain(where) if relaxing and job.integer("ISIF") == 3 else 0.0
+        reason = reason_to_stop(job, energy, before, forces, step, strain) if relaxing else "nsw"
         if reason:
             outputs.contcar(where)
             return reason
         before, where = energy, path.send(forces)
+        if abs(strain) > STRAINED:
+            job.lattice, where = (1 + strain) * job.lattice, (1 + strain) * where
+            springs = Springs(job.lattice, job.species, where)
+            path = moves(job.integer("IBRION"), where, job.number("POTIM"))
+            next(path)
         outputs.contcar(where)
     return "nsw"
 
@@ -68,14 +75,14 @@ def electronic(job, energy, step, fault):
     return energy + excess
 
 
-def reason_to_stop(job, energy, before, forces, step):
+def reason_to_stop(job, energy, before, forces, step, strain):
     """VASP's reasons, in its order: accuracy, then STOPCAR, then NSW."""
     threshold = job.number("EDIFFG")
     if threshold < 0:
         reached = np.linalg.norm(forces, axis=1).max() < -threshold
     else:
         reached = before is not None and abs(energy - before) < threshold
-    if reached:
+    if reached and abs(strain) <= STRAINED:
         return "converged"
     return stopcar() or ("nsw" if step == job.integer("NSW") else None)
 

@@ -1,6 +1,15 @@
-"""Elemental phases, from which chemical potentials are counted, and their relaxation."""
+"""Elemental phases and compounds, from which chemical potentials are counted, and their relaxation."""
 
-from definet_flows.engines.elements.phases import ElementalPhase, elemental_phase
-from definet_flows.engines.elements.relaxing import PhaseRelaxation, relax_phase
+from definet_flows.engines.elements.outcome import PhaseRelaxation
+from definet_flows.engines.elements.phases import ElementalPhase, compound_phase, elemental_phase
+from definet_flows.engines.elements.relaxing import check_engine, own_density, relax_phase
 
-__all__ = ["ElementalPhase", "PhaseRelaxation", "elemental_phase", "relax_phase"]
+__all__ = [
+    "ElementalPhase",
+    "PhaseRelaxation",
+    "check_engine",
+    "compound_phase",
+    "elemental_phase",
+    "own_density",
+    "relax_phase",
+]

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pymatgen.core import Lattice, Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
+from definet_flows.defects.reading import read_structure
 from definet_flows.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,12 +29,12 @@ _ASE_STRUCTURES = {"fcc", "bcc", "hcp", "diamond"}
 
 @dataclass(frozen=True)
 class ElementalPhase:
-    """A phase of one element.
+    """A phase of one element, or a compound that competes with a host.
 
     Parameters
     ----------
     element
-        Its symbol.
+        Its symbol, or the compound's reduced formula.
     name
         What the phase is called.
     source
@@ -160,6 +162,26 @@ def elemental_phase(element: str) -> ElementalPhase:
         whole = Structure.from_spacegroup(crystal.space_group, lattice, [element] * len(sites), sites)
         return ElementalPhase(element, crystal.name, crystal.source, whole.get_primitive_structure())
     return _from_ase(element)
+
+
+def compound_phase(path: str | Path) -> ElementalPhase:
+    """A compound from a file; its phase is called after its space group.
+
+    Parameters
+    ----------
+    path
+        Structure in any format pymatgen reads.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or holds one element only.
+    """
+    structure = read_structure(path).get_primitive_structure()
+    formula = structure.composition.reduced_formula
+    if len(structure.composition) < 2:
+        raise InputError(f"{path} holds {formula}, which is no compound; elements are relaxed without a file.")
+    return ElementalPhase(formula, f"{structure.get_space_group_info()[0]} {formula}", Path(path).name, structure)
 
 
 def _from_ase(element: str) -> ElementalPhase:

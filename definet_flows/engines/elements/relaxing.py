@@ -1,111 +1,65 @@
-"""Relaxation of elemental phases, their cells included, with the force-field engine."""
+"""Which engines relax a phase with its cell, and how they are told to."""
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-import numpy as np
-
+from definet_flows.engines import EngineSettings, ForceFieldEngine, VaspEngine
+from definet_flows.engines.elements.forcefield import relax_with_potential
+from definet_flows.engines.elements.outcome import PhaseRelaxation
 from definet_flows.engines.elements.phases import ElementalPhase
-from definet_flows.engines.forcefield import ForceFieldEngine
-from definet_flows.engines.potentials import load_potential, potential_version
-
-if TYPE_CHECKING:
-    from ase import Atoms
+from definet_flows.errors import InputError
 
 
-@dataclass(frozen=True)
-class PhaseRelaxation:
-    """What became of an elemental phase.
-
-    Parameters
-    ----------
-    converged
-        Forces and stress are below the threshold.
-    error
-        Why it failed, in one sentence; None where it did not.
-    ionic_steps
-        Force evaluations.
-    max_force
-        Largest force on an atom at the end, eV/Å.
-    energy_per_atom
-        eV; None where it failed.
-    lattice
-        [3, 3] rows in Å, at the end.
-    positions
-        [n_atoms, 3] Å, at the end.
-    wall_seconds
-        Elapsed time.
-    engine_version
-        Packages that computed it.
-    """
-
-    converged: bool
-    error: str | None
-    ionic_steps: int
-    max_force: float | None
-    energy_per_atom: float | None
-    lattice: list[list[float]]
-    positions: list[list[float]]
-    wall_seconds: float
-    engine_version: str
-
-
-def relax_phase(engine: ForceFieldEngine, phase: ElementalPhase) -> PhaseRelaxation:
-    """Relax atoms and cell with the engine's potential, optimiser and threshold; a molecule in its fixed box.
-
-    Parameters
-    ----------
-    engine
-        Its potential must give stresses, but for a molecule.
-    phase
-        Where to start.
+def check_engine(engine: EngineSettings) -> None:
+    """See that an engine can relax cells.
 
     Raises
     ------
     InputError
-        If the potential cannot be loaded.
+        If it cannot; the message says where else energies may come from.
     """
-    atoms = phase.atoms()
-    atoms.calc = load_potential(engine.potential, engine.potential_arguments, engine.device)
-    began = time.perf_counter()
-    converged, steps, error = _descend(atoms, engine, molecule=phase.molecule)
-    seconds = time.perf_counter() - began
-    forces = None if error else float(np.linalg.norm(atoms.get_forces(), axis=1).max())
-    return PhaseRelaxation(
-        converged=converged,
-        error=error,
-        ionic_steps=steps,
-        max_force=forces,
-        energy_per_atom=None if error else float(atoms.get_potential_energy()) / len(atoms),
-        lattice=np.asarray(atoms.cell).tolist(),
-        positions=np.asarray(atoms.positions).tolist(),
-        wall_seconds=seconds,
-        engine_version=potential_version(engine.potential),
-    )
+    if not isinstance(engine, ForceFieldEngine | VaspEngine):
+        raise InputError(
+            f"Elemental phases are relaxed with the forcefield and vasp engines, not with {engine.name}: write their energies "
+            "into a table and give it as `definet-flows energies --elements FILE`."
+        )
 
 
-def _descend(atoms: Atoms, engine: ForceFieldEngine, *, molecule: bool) -> tuple[bool, int, str | None]:
-    """Whether it converged, after how many force evaluations, and what went wrong if something did."""
-    import ase.optimize
-    from ase.calculators.calculator import PropertyNotImplementedError
-    from ase.filters import FrechetCellFilter
+def relax_phase(engine: EngineSettings, phase: ElementalPhase, kpoint_density: float | None) -> PhaseRelaxation:
+    """Relax a phase with its cell, at the level of theory of a campaign.
 
-    steps = 0
-    try:
-        moved = atoms if molecule else FrechetCellFilter(atoms)
-        curvature = {} if engine.optimizer.startswith("FIRE") else {"alpha": engine.initial_hessian}
-        optimizer = getattr(ase.optimize, engine.optimizer)(moved, logfile=None, **curvature)
-        converged = False
-        for below in optimizer.irun(fmax=engine.force_threshold, steps=engine.max_steps - 1):
-            steps, converged = steps + 1, bool(below)
-            if not np.isfinite(atoms.get_potential_energy()):
-                return False, steps, f"the relaxation diverged after {steps} evaluations"
-    except PropertyNotImplementedError:
-        return False, steps, f"{engine.potential} gives no stress, which relaxing a cell needs"
-    # What a calculator raises on a structure it cannot treat; anything else is a bug and should be seen.
-    except (RuntimeError, ValueError, ArithmeticError, NotImplementedError) as error:
-        return False, steps, f"{engine.potential} failed after {steps} evaluations: {type(error).__name__}: {error}"
-    return converged, steps, None
+    Parameters
+    ----------
+    engine
+        Of the campaign.
+    phase
+        Where to start.
+    kpoint_density
+        Of `own_density`.
+
+    Raises
+    ------
+    InputError
+        If the engine cannot do it, or what it needs is missing.
+    """
+    check_engine(engine)
+    if isinstance(engine, VaspEngine):
+        from definet_flows.engines.elements.vasp import relax_with_vasp
+
+        return relax_with_vasp(engine, phase, kpoint_density)
+    assert isinstance(engine, ForceFieldEngine)  # noqa: S101  for the type checker
+    return relax_with_potential(engine, phase)
+
+
+def own_density(engine: EngineSettings, phase: ElementalPhase, kpoint_density: float) -> float | None:
+    """The density of k-points that a phase gets; None for engines without k-points, and for molecules, at the Γ point.
+
+    Parameters
+    ----------
+    engine
+        What relaxes it.
+    phase
+        The phase.
+    kpoint_density
+        k-points per reciprocal volume, Å³, as a campaign asks for it.
+    """
+    return None if phase.molecule or not isinstance(engine, VaspEngine) else kpoint_density

@@ -20,7 +20,9 @@ class ElementRecord(StoredDocument):
         default=None,
         description="k-points per reciprocal volume, Å³, the phase's own; None for engines without k-points",
     )
-    kpoints: list[int] | None = Field(default=None, description="Γ-centred grid that follows; None without k-points")
+    kpoints: tuple[int, int, int] | None = Field(
+        default=None, description="Γ-centred grid that follows; None without k-points"
+    )
     engine: EngineSummary = Field(description="The engine and its settings")
     state: State = Field(description="converged, unconverged or failed")
     reason: str | None = Field(default=None, description="Why it did not converge; None where it did")
@@ -30,8 +32,8 @@ class ElementRecord(StoredDocument):
     positions: list[list[float]] = Field(description="[n_atoms, 3] Cartesian coordinates at the end, Å")
     ionic_steps: int = Field(description="Force evaluations")
     max_force: float | None = Field(description="Largest force on any atom at the end, eV/Å")
-    wall_seconds: float = Field(description="Wall time, s")
-    core_hours: float = Field(description="Wall time times cores, core-hours")
+    wall_seconds: float | None = Field(description="Wall time, s; None where nothing tells it")
+    core_hours: float | None = Field(description="Wall time times cores, core-hours; None where nothing tells it")
 
 
 class ChemicalPotentials(BaseModel):

@@ -61,7 +61,7 @@ def test_an_element_without_a_known_structure_is_refused(element):
 
 def test_a_metal_is_relaxed_with_its_cell():
     """EMT's own copper has a lattice parameter of 3.59 Å and is its zero of energy."""
-    outcome = relax_phase(ForceFieldEngine(potential=EMT, force_threshold=0.001), elemental_phase("Cu"))
+    outcome = relax_phase(ForceFieldEngine(potential=EMT, force_threshold=0.001), elemental_phase("Cu"), None)
     assert (outcome.converged, outcome.error) == (True, None)
     assert outcome.energy_per_atom == pytest.approx(-0.007, abs=0.002)
     assert (4 * abs(np.linalg.det(outcome.lattice))) ** (1 / 3) == pytest.approx(3.59, abs=0.01)
@@ -69,7 +69,7 @@ def test_a_metal_is_relaxed_with_its_cell():
 
 
 def test_a_molecule_keeps_its_box():
-    outcome = relax_phase(ForceFieldEngine(potential=EMT), elemental_phase("N"))
+    outcome = relax_phase(ForceFieldEngine(potential=EMT), elemental_phase("N"), None)
     assert outcome.converged
     assert np.array(outcome.lattice) == pytest.approx(np.eye(3) * 12)
     bond = np.linalg.norm(np.subtract(*outcome.positions))
@@ -77,8 +77,8 @@ def test_a_molecule_keeps_its_box():
 
 
 def test_what_a_potential_cannot_do_is_said():
-    outcome = relax_phase(ForceFieldEngine(potential=EMT), elemental_phase("Mo"))
+    outcome = relax_phase(ForceFieldEngine(potential=EMT), elemental_phase("Mo"), None)
     assert (outcome.converged, outcome.energy_per_atom) == (False, None)
     assert outcome.error.startswith(f"{EMT} failed after 0 evaluations: NotImplementedError")
-    outcome = relax_phase(ForceFieldEngine(potential=EMT, max_steps=2), elemental_phase("Al"))
+    outcome = relax_phase(ForceFieldEngine(potential=EMT, max_steps=2), elemental_phase("Al"), None)
     assert (outcome.converged, outcome.error) == (False, None)

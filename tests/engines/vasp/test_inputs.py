@@ -114,7 +114,7 @@ def test_both_starts_of_a_charged_cell_have_the_same_electrons(doped, tmp_path, 
     predicted = doped.host.positions + 0.02
     incars = []
     for origin, start in (("unrelaxed", doped.host.positions), ("prerelaxed", predicted)):
-        inputs = VaspJob(VaspEngine(), doped, start, origin, charge=-1).inputs(start, "high_spin", 10)
+        inputs = VaspJob(VaspEngine(), doped, start, origin, charge=-1).inputs(None, "high_spin")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             incars.append(inputs.generator.get_input_set(inputs.structure, potcar_spec=False)["INCAR"])

@@ -11,13 +11,13 @@ _REAL_SPACE_ABOVE = 60
 """Sites of the pristine supercell from which projections are done in real space, for both starts and the reference alike."""
 
 
-def run_incar(host: Host, cores: int, n_kpoints: int) -> dict[str, Any]:
-    """Settings of a run that follow from the supercell and the number of cores."""
+def run_incar(n_sites: int, cores: int, n_kpoints: int) -> dict[str, Any]:
+    """Settings of a run that follow from the sites of its pristine cell and the number of cores."""
     kpar = _largest_divisor(cores, n_kpoints)
     return {
-        "LREAL": "Auto" if host.n_sites > _REAL_SPACE_ABOVE else False,
+        "LREAL": "Auto" if n_sites > _REAL_SPACE_ABOVE else False,
         "KPAR": kpar,
-        "NCORE": _ncore(cores // kpar, host.n_sites),
+        "NCORE": _ncore(cores // kpar, n_sites),
     }
 
 

@@ -13,7 +13,7 @@ from atomate2.vasp.sets.base import VaspInputGenerator
 from pymatgen.core import Lattice, Structure
 from pymatgen.io.vasp import Kpoints
 
-from definet_flows.defects import DefectConfiguration, Host
+from definet_flows.defects import DefectConfiguration
 from definet_flows.engines.moments import Scheme, initial_moments
 from definet_flows.engines.relaxation import FloatArray
 from definet_flows.engines.vasp.incar import EXECUTION
@@ -102,7 +102,8 @@ def relaxation_inputs(
         If a dipole correction is asked for that is not defined.
     """
     host = configuration.host
-    incar = settings.incar | {"NSW": max_steps or settings.max_steps} | _of_this_run(settings, host, charge)
+    dipole = dipole_incar(host, charge) if settings.dipole else {}
+    incar = settings.incar | {"NSW": max_steps or settings.max_steps} | _of_this_run(settings, host.n_sites) | dipole
     sites = poscar_order(configuration)
     moments = initial_moments(configuration, scheme or settings.moments[0])
     structure = Structure(
@@ -113,6 +114,26 @@ def relaxation_inputs(
         site_properties={"magmom": [float(moments[site]) for site in sites]},
     )
     return RunInputs(_generator(settings, incar, charge), structure, sites)
+
+
+def phase_inputs(settings: VaspSettings, structure: Structure, max_steps: int, *, fixed_cell: bool) -> RunInputs:
+    """Inputs of the relaxation of a phase with its cell, at the level of theory of the defects' supercells.
+
+    Parameters
+    ----------
+    settings
+        The settings, with the phase's own k-points.
+    structure
+        One block of sites per element, each with its ``magmom``.
+    max_steps
+        Ionic steps that are left.
+    fixed_cell
+        Leave the cell as it is, of a molecule in its box.
+    """
+    # Nothing breaks the symmetry of a phase, and on a dense mesh it saves most of the k-points.
+    own = {"NSW": max_steps, "ISIF": 2 if fixed_cell else 3, "ISYM": 2}
+    incar = settings.incar | own | _of_this_run(settings, len(structure))
+    return RunInputs(_generator(settings, incar, 0), structure, np.arange(len(structure)))
 
 
 def single_point_inputs(
@@ -166,13 +187,13 @@ def write_inputs(settings: VaspSettings, configuration: DefectConfiguration, fol
         (folder / name).write_text(text, encoding="utf-8")
 
 
-def _of_this_run(settings: VaspSettings, host: Host, charge: int) -> dict[str, Any]:
+def _of_this_run(settings: VaspSettings, n_sites: int) -> dict[str, Any]:
     chosen = {key: value for key, value in settings.user_incar_settings.items() if key in EXECUTION | {"LREAL"}}
-    incar = run_incar(host, settings.cores, int(np.prod(settings.kpoints))) | {"LWAVE": False, "LCHARG": False} | chosen
+    parallel = run_incar(n_sites, settings.cores, int(np.prod(settings.kpoints)))
+    incar = parallel | {"LWAVE": False, "LCHARG": False} | chosen
     if "NPAR" in chosen and "NCORE" not in chosen:
         del incar["NCORE"]
-    dipole = dipole_incar(host, charge) if settings.dipole else {}
-    return {key: value for key, value in (incar | dipole).items() if value is not None}
+    return {key: value for key, value in incar.items() if value is not None}
 
 
 def _generator(settings: VaspSettings, incar: dict[str, Any], charge: int) -> DefectSetGenerator:

@@ -11,10 +11,14 @@ from definet_flows.engines.folders import run_name
 from definet_flows.engines.moments import Scheme
 from definet_flows.engines.relaxation import FloatArray
 from definet_flows.engines.vasp.inputs.sets import RunInputs, poscar_order, relaxation_inputs, single_point_inputs
+from definet_flows.engines.vasp.outputs.figures import Frame
 from definet_flows.engines.vasp.outputs.relaxations import Placed, host_positions
 from definet_flows.engines.vasp.outputs.runs import VaspRun
 from definet_flows.engines.vasp.running.folder import RunFolder
 from definet_flows.engines.vasp.settings import SinglePoint, VaspSettings
+
+_FEWEST_STEPS = 2
+"""NSW of a launch: with fewer, VASP would not relax."""
 
 
 @dataclass(frozen=True)
@@ -57,19 +61,19 @@ class VaspJob:
         """Puts the atoms of a file on the sites of the host."""
         return host_positions(self.configuration.host, poscar_order(self.configuration))
 
-    def inputs(self, positions: FloatArray, scheme: Scheme, max_steps: int) -> RunInputs:
-        """Inputs of the relaxation.
+    def inputs(self, earlier: VaspRun | None, scheme: Scheme) -> RunInputs:
+        """Inputs of the next launch.
 
         Parameters
         ----------
-        positions
-            [n_sites, 3] Å in host site order, where it starts or goes on.
+        earlier
+            All launches so far; None before the first.
         scheme
             Initial moments.
-        max_steps
-            Ionic steps that are left.
         """
-        return relaxation_inputs(self.settings, self.configuration, positions, self.charge, scheme, max_steps)
+        positions = self.start if earlier is None else self.last_positions(earlier)
+        left = steps_left(self.settings, earlier)
+        return relaxation_inputs(self.settings, self.configuration, positions, self.charge, scheme, left)
 
     def single_point(self, positions: FloatArray, level: SinglePoint, scheme: Scheme | None = None) -> RunInputs:
         """Inputs of an energy at another level of theory."""
@@ -83,7 +87,24 @@ class VaspJob:
         run
             All its launches so far.
         """
-        for attempt in reversed(run.attempts):
-            if attempt.following is not None and list(attempt.following.species) == self.elements:
-                return self.placed(attempt.following)
-        return self.start
+        frame = last_frame(run, self.elements)
+        return self.start if frame is None else self.placed(frame)
+
+
+def last_frame(run: VaspRun, elements: list[str]) -> Frame | None:
+    """Where the last start of VASP that wrote a whole CONTCAR was to go on; None where none did.
+
+    Parameters
+    ----------
+    run
+        All launches so far.
+    elements
+        Symbols in the order of POSCAR, one per atom.
+    """
+    written = (attempt.following for attempt in reversed(run.attempts))
+    return next((frame for frame in written if frame is not None and list(frame.species) == elements), None)
+
+
+def steps_left(settings: VaspSettings, earlier: VaspRun | None) -> int:
+    """Ionic steps of the next launch."""
+    return max(_FEWEST_STEPS, settings.max_steps - (0 if earlier is None else len(earlier.steps)))

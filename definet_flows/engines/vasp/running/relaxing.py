@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from definet_flows.engines.moments import Scheme
+from collections.abc import Callable
+from typing import Protocol
+
 from definet_flows.engines.relaxation import Relaxation, RunDetails
 from definet_flows.engines.vasp.inputs.potcars import check_potcars
-from definet_flows.engines.vasp.outputs.relaxations import relaxation_of
+from definet_flows.engines.vasp.inputs.sets import RunInputs
+from definet_flows.engines.vasp.outputs.relaxations import Placed, relaxation_of
 from definet_flows.engines.vasp.outputs.runs import VaspRun, read_run
 from definet_flows.engines.vasp.running.command import check_command
 from definet_flows.engines.vasp.running.custody import WalltimeError
@@ -13,12 +16,34 @@ from definet_flows.engines.vasp.running.folder import RunFolder
 from definet_flows.engines.vasp.running.job import VaspJob
 from definet_flows.engines.vasp.running.launching import launch
 from definet_flows.engines.vasp.running.single_points import chosen_moments, with_single_points
+from definet_flows.engines.vasp.settings import VaspSettings
 from definet_flows.errors import InputError
 
 _WALLTIME = "WalltimeHandler"
 
-_FEWEST_STEPS = 2
-"""NSW of a launch: with fewer, VASP would not relax."""
+
+class Launchable(Protocol):
+    """Something that VASP relaxes in a directory, as often as it has to be launched."""
+
+    @property
+    def settings(self) -> VaspSettings:
+        """The settings."""
+
+    @property
+    def folder(self) -> RunFolder:
+        """Its directory."""
+
+    @property
+    def elements(self) -> list[str]:
+        """Symbols in the order of POSCAR, one per atom."""
+
+    @property
+    def placed(self) -> Placed:
+        """The positions of the atoms of a file."""
+
+
+NextInputs = Callable[[VaspRun | None], RunInputs]
+"""Inputs of the next launch, from all launches so far."""
 
 
 def relax(job: VaspJob) -> Relaxation:
@@ -41,23 +66,33 @@ def relax(job: VaspJob) -> Relaxation:
     WalltimeError
         If the wall time ends first.
     """
+    return with_single_points(job, ended(job, lambda earlier: job.inputs(earlier, chosen_moments(job))))
+
+
+def ended(job: Launchable, inputs: NextInputs) -> Relaxation:
+    """The figures of a run that is at its end, launched for it if need be; errors as for `relax`.
+
+    Parameters
+    ----------
+    job
+        What to relax.
+    inputs
+        Of the next launch.
+    """
     if not job.folder.state.get("ended"):
         check_command(job.settings)
         check_potcars(job.settings, job.elements)
-        _go_on(job, chosen_moments(job))
-    return with_single_points(job, outcome_of(job))
+        _go_on(job, inputs)
+    return outcome_of(job)
 
 
-def _go_on(job: VaspJob, scheme: Scheme) -> None:
+def _go_on(job: Launchable, inputs: NextInputs) -> None:
     """Launch VASP where the last launch stopped, with as many steps as are left."""
     folder, settings = job.folder, job.settings
-    positions, steps = job.start, 0
+    following = inputs(_read(folder) if folder.started else None)
     if folder.started:
-        earlier = _read(folder)
-        if earlier is not None:
-            positions, steps = job.last_positions(earlier), len(earlier.steps)
         folder.put_aside()
-    launch(settings, job.inputs(positions, scheme, max(_FEWEST_STEPS, settings.max_steps - steps)), folder)
+    launch(settings, following, folder)
     outcome = outcome_of(job)
     if not outcome.converged and _stopped_for_walltime(outcome):
         raise WalltimeError(
@@ -67,7 +102,7 @@ def _go_on(job: VaspJob, scheme: Scheme) -> None:
     folder.note(ended=outcome.error is None)
 
 
-def outcome_of(job: VaspJob) -> Relaxation:
+def outcome_of(job: Launchable) -> Relaxation:
     """The figures of a run over all its launches, whatever became of them.
 
     Parameters
