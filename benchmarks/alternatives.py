@@ -1,0 +1,189 @@
+"""Ionic steps from DefiNet's structure and from what else one could start from, one engine, one run; and where each start leads.
+
+Relaxes the configurations of a campaign file with its engine from: the unrelaxed structure, bonds scaled by covalent radii, the
+structures of the campaign's checkpoint and of others (``--network NAME=MODEL``, such as a defect-blind one), those relaxed by a
+potential (``--potential``, where the engine is DFT), and the unrelaxed structure with its symmetry broken (``--rattle``). A guess
+that failed counts with the unrelaxed run's steps; a run that did not converge with its own and those. Goes on where it stopped.
+Run with
+
+    python benchmarks/alternatives.py CAMPAIGN.yaml OUT_DIR [--network NAME=MODEL ...] [--potential NAME] [--rattle 0.05]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from label_mos2 import load_journal
+
+from definet_flows.defects import DefectConfiguration
+from definet_flows.engines import Relaxation
+from definet_flows.engines.starts import start_of
+from definet_flows.flows import load_campaign
+from definet_flows.flows.campaign import Campaign
+from definet_flows.records.minimum import Comparison, End, compare_ends
+from definet_flows.training.studies.methods import DoNothing, Guess, Method, NetworkMethod, PotentialMethod, ScaledBonds
+
+RESAMPLES = 2000
+Results = dict[str, dict[str, dict[str, Any]]]
+"""Name of the start to configuration id to what came of it."""
+
+
+class Unrelaxed(DoNothing):
+    """The baseline, by the name that it has here."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.name = "unrelaxed"
+
+
+class Rattled(Method):
+    """The unrelaxed structure, every coordinate displaced at random by a seed of its own."""
+
+    def __init__(self, deviation: float) -> None:
+        super().__init__(f"unrelaxed, rattled by {deviation:g} Å", f"rattled-{deviation:g}")
+        self._deviation = deviation
+
+    def guess(self, configuration: DefectConfiguration) -> Guess:
+        """Away from the symmetric start, which may be a saddle point."""
+        return Guess(start_of(configuration, None, self._deviation))
+
+
+def starts(campaign: Campaign, networks: Sequence[str], potential: str | None, rattle: float | None) -> list[Method]:
+    """What is compared; the unrelaxed start comes first."""
+    if campaign.model is None:
+        raise SystemExit(f"{campaign.name} names no model to compare with the alternatives.")
+    chosen: list[Method] = [Unrelaxed(), ScaledBonds()]
+    chosen += [NetworkMethod(*one.split("=", 1)) for one in networks]
+    chosen += [NetworkMethod("DefiNet", campaign.model.checkpoint)]
+    if potential:
+        chosen.append(PotentialMethod(potential, 0.01))
+    if rattle:
+        chosen.append(Rattled(rattle))
+    return chosen
+
+
+def relaxed(campaign: Campaign, methods: Sequence[Method], out: Path) -> tuple[list[DefectConfiguration], Results]:
+    """Run what the journal does not hold yet, all starts of a configuration in turn."""
+    host = campaign.engine.relaxed_host(campaign.host.host())
+    engine = campaign.engine.in_campaign(out, host)
+    configurations = list(campaign.configurations.configurations(host))
+    journal = out / "relaxations.jsonl"
+    done = load_journal(journal)
+    results: Results = {method.name: {} for method in methods}
+    for method in methods:
+        method.prepare(configurations[0])
+    with journal.open("a", encoding="utf-8") as stream:
+        for configuration in configurations:
+            for method in methods:
+                key = f"{configuration.id} {method.identity} {engine.physics_hash}"
+                if key not in done:
+                    done[key] = {"placement_id": key, **one_run(engine, configuration, method)}
+                    stream.write("\n" + json.dumps(done[key]))
+                    stream.flush()
+                results[method.name][configuration.id] = done[key]
+    return configurations, results
+
+
+def one_run(engine: Any, configuration: DefectConfiguration, method: Method) -> dict[str, Any]:
+    """A guess and the relaxation from it; no relaxation where there is no guess."""
+    began = perf_counter()
+    guess = method.guess(configuration)
+    seconds = perf_counter() - began
+    outcome = None if guess.positions is None else engine.relax(configuration, guess.positions)
+    return {
+        "seconds": seconds,
+        "error": guess.error,
+        "outcome": outcome and outcome.model_dump(mode="json"),
+    }
+
+
+def counted_steps(run: dict[str, Any], unrelaxed: dict[str, Any]) -> int:
+    """Ionic steps, by the rules of docs/savings.md."""
+    baseline = unrelaxed["outcome"]["ionic_steps"] or 0
+    if run is unrelaxed or run["outcome"] is None:
+        return int(baseline)
+    own = run["outcome"]["ionic_steps"] or 0
+    return int(own if run["outcome"]["converged"] else own + baseline)
+
+
+def interval(steps: np.ndarray, baseline: np.ndarray) -> str:
+    """Share of the total steps saved, with its 95 % percentile bootstrap over configurations."""
+    drawn = np.random.default_rng(0).integers(len(steps), size=(RESAMPLES, len(steps)))
+    low, high = np.quantile(1 - steps[drawn].sum(axis=1) / baseline[drawn].sum(axis=1), [0.025, 0.975])
+    return f"{1 - steps.sum() / baseline.sum():4.0%} [{low:.0%}, {high:.0%}]"
+
+
+def comparison(
+    configuration: DefectConfiguration, first: dict[str, Any], second: dict[str, Any], engine: str
+) -> Comparison | None:
+    """Where two starts ended; None where one of them came to no end."""
+    ends = []
+    for run in (first, second):
+        outcome = run["outcome"] and Relaxation.model_validate(run["outcome"])
+        if not outcome or not outcome.converged:
+            return None
+        positions = np.array(outcome.positions)[configuration.occupied]
+        ends.append(End(positions, outcome.energy, outcome.total_moment))
+    one, other = ends
+    return compare_ends(one, other, configuration.host.lattice, engine)
+
+
+def ends_of(configurations: Sequence[DefectConfiguration], results: Results, name: str, other: str, engine: str) -> str:
+    """How often one start led to the same minimum as another, to a lower or to a higher one."""
+    found = [comparison(one, results[other][one.id], results[name][one.id], engine) for one in configurations]
+    told = [one for one in found if one is not None]
+    same = sum(one.same for one in told)
+    lower = sum(not one.same and one.lower == "prerelaxed" for one in told)
+    higher = sum(not one.same and one.lower == "unrelaxed" for one in told)
+    return f"{same} same, {lower} lower, {higher} higher, {len(told) - same - lower - higher} equal in energy"
+
+
+def show(campaign: Campaign, configurations: Sequence[DefectConfiguration], results: Results) -> None:
+    """Print the table and where every start led."""
+    names = list(results)
+    unrelaxed = results[names[0]]
+    baseline = np.array([counted_steps(unrelaxed[one.id], unrelaxed[one.id]) for one in configurations])
+    print(f"{len(configurations)} configurations, {campaign.engine.name} {campaign.engine.physics_hash}")
+    print(f"{'start':32s} {'median':>6s} {'total':>6s} {'fewer':>18s} {'costlier':>8s} {'failed':>6s} {'ms':>8s}")
+    for name in names:
+        runs = [results[name][one.id] for one in configurations]
+        steps = np.array([counted_steps(run, unrelaxed[one.id]) for run, one in zip(runs, configurations, strict=True)])
+        failed = sum(run["outcome"] is None or not run["outcome"]["converged"] for run in runs)
+        milliseconds = 1000 * np.median([run["seconds"] for run in runs])
+        print(
+            f"{name:32s} {np.median(steps):6.1f} {steps.sum():6d} {interval(steps, baseline):>18s} {(steps > baseline).sum():8d} "
+            f"{failed:6d} {milliseconds:8.1f}"
+        )
+    references = [names[0], *(name for name in names if name.startswith("unrelaxed, rattled"))]
+    for other in references:
+        print(f"\nEnds compared with the start {other}:")
+        for name in names:
+            if name != other:
+                print(f"  {name:32s} {ends_of(configurations, results, name, other, campaign.engine.name)}")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("campaign", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--network", action="append", default=[], metavar="NAME=MODEL")
+    parser.add_argument("--potential", help="start from its relaxation, where the engine is another one")
+    parser.add_argument("--rattle", type=float, help="Å, standard deviation of each coordinate")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    campaign = load_campaign(arguments.campaign)
+    methods = starts(campaign, arguments.network, arguments.potential, arguments.rattle)
+    show(campaign, *relaxed(campaign, methods, arguments.out))
+
+
+if __name__ == "__main__":
+    main()
