@@ -28,6 +28,10 @@ ConfigDir = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+WithElements = Annotated[
+    bool,
+    typer.Option("--elements", help="Also relax the elements and compounds that formation energies are counted from."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -54,6 +58,7 @@ def submit(
         int | None,
         typer.Option(help="Jobs of the highest go first; in place of the campaign file's resources.priority."),
     ] = None,
+    elements: WithElements = False,
     config_dir: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -66,13 +71,20 @@ def submit(
         plans = [_planned(one, cluster, directory or Path(title)) for one in loaded]
         costs = [_costs(plan, cluster) for plan in plans]
         n_submitted = 0 if dry_run else sum(submitting.submit(plan, cluster) for plan in plans)
+        phases = _elements(loaded, plans[0], cluster) if elements and not dry_run else []
     if as_json:
         facts = [_facts(plan, cost) for plan, cost in zip(plans, costs, strict=True)]
-        show_json(_facts_of_all(title, facts) | {"submitted": n_submitted})
+        show_json(_facts_of_all(title, facts) | {"submitted": n_submitted, "elements": phases})
         return
     for plan, cost in zip(plans, costs, strict=True):
         _show_plan(plan, cost)
-    _show_outcome(title, plans, n_submitted, dry_run=dry_run)
+    _show_outcome(title, plans, n_submitted, phases, dry_run=dry_run)
+
+
+def _elements(campaigns: list[Campaign], plan: Plan, cluster: Cluster) -> list[str]:
+    from definet_flows.launch.fireworks.elements import submit_elements
+
+    return submit_elements(campaigns, plan.submission, cluster)
 
 
 def _planned(campaign: Campaign, cluster: Cluster, directory: Path) -> Plan:
@@ -150,7 +162,9 @@ def _facts_of_all(title: str, members: list[dict[str, Any]]) -> dict[str, Any]:
     return {"name": title, **{what: sum(one[what] for one in members) for what in summed}, "hosts": members}
 
 
-def _show_outcome(title: str, plans: list[Plan], n_submitted: int, *, dry_run: bool) -> None:
+def _show_outcome(title: str, plans: list[Plan], n_submitted: int, phases: list[str], *, dry_run: bool) -> None:
+    if phases:
+        typer.echo(f"Elements and compounds submitted: {', '.join(phases)}")
     if len(plans) > 1:
         counts = [sum(getattr(plan, what) for plan in plans) for what in ("n_configurations", "n_recorded", "n_new")]
         typer.echo(f"{title}, all hosts: {counts[0]} configurations, {counts[1]} on record, {counts[2]} to submit")

@@ -6,10 +6,10 @@ relaxation starts, not where it ends.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 from pymatgen.core import Lattice, Structure
 from pymatgen.io.ase import AseAtomsAdaptor
@@ -54,6 +54,18 @@ class ElementalPhase:
     def atoms(self) -> Atoms:
         """A new ASE object of it."""
         return AseAtomsAdaptor.get_atoms(self.structure, msonable=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The phase as JSON, its structure as text, into which nothing that reads JSON looks."""
+        return {**vars(self), "structure": self.structure.to_json()}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """The phase that `to_dict` wrote."""
+        names = ("element", "name", "source", "molecule")
+        return cls(
+            structure=Structure.from_str(content["structure"], "json"), **{name: content[name] for name in names}
+        )
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ ROLES: dict[str, Role] = {
     "release": "small",
     "relax": "relax",
     "prepare": "relax",
+    "element": "relax",
 }
 """What a job does, by its mark, to what it is to the queue."""
 
@@ -76,9 +77,9 @@ def marked(work: Job, campaign: str, role: str, **what: Any) -> Job:
     campaign
         Key of its campaign.
     role
-        ``predict``, ``list``, ``relax`` or ``prepare``.
+        ``predict``, ``list``, ``relax``, ``prepare`` or ``element``.
     what
-        The ``configuration`` and record ``key`` of a relaxation.
+        The ``configuration`` and record ``key`` of a relaxation, the ``phase`` of an element.
     """
     work.config.manager_config = {**work.config.manager_config, MARK: {"campaign": campaign, "role": role, **what}}
     return work
