@@ -1,6 +1,7 @@
-"""Time of queries over a results store of many relaxations: in a directory, and in a database where --store names one.
+"""Time of queries over a results store of many relaxations, or of many pairs of runs, in a directory or in a database.
 
 python benchmarks/store_queries.py --records 100000
+python benchmarks/store_queries.py --pairs 100000
 python benchmarks/store_queries.py --records 100000 --store mongodb://127.0.0.1:27017/benchmark
 """
 
@@ -16,9 +17,19 @@ from typing import Any
 
 from definet_flows.defects import Host, enumerate_configurations
 from definet_flows.engines import ForceFieldEngine, Relaxation
-from definet_flows.records import RecordStore, RelaxationRecord, ResultsStore, open_store
-from definet_flows.records.documents import CampaignRecord
+from definet_flows.records import RecordStore, RelaxationRecord, ResultsStore, SavingsBuilder, open_store
+from definet_flows.records.building.builder import pairs_in, read_pairs
+from definet_flows.records.building.paired import savings_of
+from definet_flows.records.documents import (
+    CampaignRecord,
+    ConfigurationSummary,
+    ModelSummary,
+    PredictionRecord,
+    SavingsRecord,
+    utc_now,
+)
 from definet_flows.records.extract import record_from_relaxation
+from definet_flows.records.keys import relaxation_key
 from definet_flows.records.query import Selection
 
 FILTERS: dict[str, dict[str, Any]] = {
@@ -43,11 +54,25 @@ QUERIES: dict[str, dict[str, Any]] = {
     "a setting of the engine": {"engine.physics.max_steps": {"$lt": 100}},
     "a list of forces": {"max_force_history": {"$elemMatch": {"$lt": 0.001}}},
 }
+SAVINGS: dict[str, dict[str, Any]] = {
+    "label": {"label": "V_Mo+V_S"},
+    "savings": {"savings": (0.98, None)},
+    "state": {"state": "prerelaxed_lost"},
+    "other minimum": {"same_minimum": False},
+    "exposure": {"exposure": "same_size"},
+    "model": {"model": "other"},
+    "campaign": {"campaign": "small"},
+    "three filters": {"defect": "V_S", "state": "both_converged", "savings": (0.9, None)},
+    "trust < 0.01, a query": {"where": {"trust": {"$lt": 0.01}}},
+}
 BATCH = 1000
+SMALL = 500
+LABELS = ["+".join(both) for both in itertools.product(("V_S", "Se_S", "V_Mo", "V_Mo+V_S"), repeat=2)]
+MODEL = ModelSummary(checkpoint="a model", checkpoint_hash="c" * 16, guard_hash="d" * 16)
 
 
-def relaxations(number: int) -> Iterator[RelaxationRecord]:
-    """Relaxations of 25 steps on an 8×8 MoS2, told apart by their keys; each property that is asked for is that of a few."""
+def first_record() -> RelaxationRecord:
+    """A relaxation of 25 steps of a sulphur vacancy in 8×8 MoS2."""
     host = Host.from_preset("MoS2", (8, 8, 1), vacuum=15)
     forces = [1.0 / (step + 1) for step in range(25)]
     relaxation = Relaxation(
@@ -64,17 +89,20 @@ def relaxations(number: int) -> Iterator[RelaxationRecord]:
     )
     configuration = next(enumerate_configurations(host, "V_S"))
     record = record_from_relaxation(configuration, relaxation, ForceFieldEngine(), "benchmark")
-    parts = itertools.product(("V_S", "Se_S", "V_Mo", "V_Mo+V_S"), repeat=2)
-    labels = [f"{first}+{second}" for first, second in parts]
+    return record.model_copy(update={"positions": None})
+
+
+def relaxations(record: RelaxationRecord, number: int) -> Iterator[RelaxationRecord]:
+    """Relaxations told apart by their keys; each property that is asked for is that of a few."""
     for index in range(number):
         own = {
             "key": f"{index:032x}",
-            "label": labels[index % 16],
+            "label": LABELS[index % 16],
             "ionic_steps": index % 50,
             "concentration": index % 200 / 1000,
             "defect_distance": 2 + index % 200 / 20,
         }
-        yield record.model_copy(update={"positions": None, **own, **rarely(record, index % 100)})
+        yield record.model_copy(update={**own, **rarely(record, index % 100)})
 
 
 def rarely(record: RelaxationRecord, turn: int) -> dict[str, Any]:
@@ -94,29 +122,108 @@ def rarely(record: RelaxationRecord, turn: int) -> dict[str, Any]:
     return changes.get(turn, {})
 
 
-def campaign() -> CampaignRecord:
-    """What the records are said to belong to."""
+def pairs(
+    record: RelaxationRecord, number: int
+) -> Iterator[tuple[RelaxationRecord, RelaxationRecord, PredictionRecord]]:
+    """Both runs of so many configurations, and the predictions between them."""
+    hashes = MODEL.checkpoint_hash, MODEL.guard_hash
+    about = record.model_dump(include=set(ConfigurationSummary.model_fields))
+    prediction = PredictionRecord(
+        **about,
+        **MODEL.identity,
+        reference_hash="",
+        positions=None,
+        passed=True,
+        reasons=[],
+        max_displacement=0.1,
+        exposure="new",
+        seconds=1.0,
+    )
+    for index in range(number):
+        identity = f"{index:032x}"
+        own = {"configuration_id": identity, "label": LABELS[index % 16], "defect_distance": 2 + index % 200 / 20}
+        keys = [relaxation_key(identity, 0, "unrelaxed", record.engine.physics_hash)]
+        keys.append(relaxation_key(identity, 0, "prerelaxed", record.engine.physics_hash, *hashes))
+        yield (
+            record.model_copy(update={**own, "key": keys[0]}),
+            record.model_copy(update={**own, "key": keys[1], "start": "prerelaxed", **MODEL.identity}),
+            prediction.model_copy(update={**own, "key": f"p{identity}"}),
+        )
+
+
+def savings(store: RecordStore) -> Iterator[SavingsRecord]:
+    """A savings record for each pair: one of them built, the others after its likeness, told apart as `pairs` are."""
+    found = list(pairs_in(store).values())
+    record = savings_of(next(read_pairs(store, found[:1])))
+    told = record.provenance
+    for pair in found:
+        identity = pair.unrelaxed.configuration_id
+        index = int(identity, 16)
+        own = {
+            "key": pair.key,
+            "configuration_id": identity,
+            "label": LABELS[index % 16],
+            "defect_distance": 2 + index % 200 / 20,
+            "steps_saved_fraction": index % 100 / 100,
+            "trust": index % 200 / 200,
+            "provenance": told and told.model_copy(update={"sources_hash": pair.sources_hash}),
+        }
+        yield record.model_copy(update={**own, **rarely_saved(index % 100)})
+
+
+def rarely_saved(turn: int) -> dict[str, Any]:
+    """What only one pair in a hundred has."""
+    changes: dict[int, dict[str, Any]] = {
+        0: {"pair_state": "prerelaxed_lost"},
+        1: {"same_minimum": False},
+        2: {"exposure": "same_size"},
+        3: {"checkpoint": "other"},
+    }
+    return changes.get(turn, {})
+
+
+def campaign(name: str, configurations: int = 0) -> CampaignRecord:
+    """One that planned so many configurations."""
     return CampaignRecord(
-        key="k",
-        name="benchmark",
+        key=name,
+        name=name,
         content_hash="h",
         settings={},
         hosts={},
         engine_name="forcefield",
         physics={},
         physics_hash="p",
-        model=None,
+        model=MODEL,
+        configuration_ids=[f"{index:032x}" for index in range(configurations)],
     )
 
 
 def fill(store: RecordStore, number: int) -> None:
-    """Write the records and say how long that took."""
-    store.put_campaign(campaign())
+    """Write relaxations that are alone, and say how long that took."""
+    store.put_campaign(campaign("benchmark"))
     began = time.perf_counter()
-    records = relaxations(number)
+    records = relaxations(first_record(), number)
     while batch := list(itertools.islice(records, BATCH)):
         store.add_relaxations(batch)
     print(f"{number} relaxations written in {time.perf_counter() - began:.1f} s")
+
+
+def fill_with_pairs(store: RecordStore, number: int) -> None:
+    """Write pairs of runs and what they saved, and say how long that took."""
+    record = first_record()
+    hosts = {record.host.fingerprint: Host.from_preset("MoS2", (8, 8, 1), vacuum=15).to_dict()}
+    store.put_campaign(campaign("benchmark", number).model_copy(update={"hosts": hosts}))
+    store.put_campaign(campaign("small", SMALL))
+    began = time.perf_counter()
+    records = pairs(record, number)
+    while batch := list(itertools.islice(records, BATCH)):
+        store.add_relaxations([run for *both, _ in batch for run in both])
+        store.add_predictions([prediction for *_, prediction in batch])
+    built = savings(store)
+    while some := list(itertools.islice(built, BATCH)):
+        store.put_savings(some)
+    summary = SavingsBuilder(store).build()
+    print(f"{summary.unchanged} pairs written in {time.perf_counter() - began:.1f} s")
 
 
 def timed(name: str, found: Callable[[], int]) -> None:
@@ -145,17 +252,43 @@ def measure(place: str) -> None:
                 print(f"{'':26s}{path.stat().st_size / 1e6:8.1f} MB")
 
 
+def measure_pairs(place: str) -> None:
+    """Print what each question about pairs takes, and about the runs of one campaign among others."""
+    with ResultsStore(place) as results:
+        asked: dict[str, Selection[Any]] = {name: results.savings(**filters) for name, filters in SAVINGS.items()}
+        asked["runs of a campaign"] = results.relaxations(campaign="small")
+        for name, selection in asked.items():
+            timed(name, selection.__len__)
+
+
+def measure_pairs_with_a_new_run(place: str) -> None:
+    """Print what a question takes when a run was written since the pairs were built."""
+    with open_store(place) as store:
+        (run,) = store.relaxations({"configuration_id": f"{0:032x}", "start": "prerelaxed"})
+        store.add_relaxations([run.model_copy(update={"ionic_steps": 9, "last_updated": utc_now()})])
+    with ResultsStore(place) as results:
+        timed("savings, one run newer", results.savings(savings=(0.98, None)).__len__)
+
+
 def main() -> None:
     """Measure the store that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", type=int, default=100_000)
+    parser.add_argument("--pairs", type=int, help="so many pairs of runs instead")
     parser.add_argument("--store", help="a new directory or an empty database; by default a directory for this run")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         place = arguments.store or folder
         with open_store(place) as store:
-            fill(store, arguments.records)
-        measure(place)
+            if arguments.pairs:
+                fill_with_pairs(store, arguments.pairs)
+            else:
+                fill(store, arguments.records)
+        if arguments.pairs:
+            measure_pairs(place)
+            measure_pairs_with_a_new_run(place)
+        else:
+            measure(place)
 
 
 if __name__ == "__main__":

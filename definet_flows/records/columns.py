@@ -7,14 +7,13 @@ never wrong.
 
 from __future__ import annotations
 
-import math
-import re
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from definet_flows.defects.host import content_hash
+from definet_flows.records.conditions import Condition, held, is_plain
 from definet_flows.records.documents import PredictionRecord, RelaxationRecord, SavingsRecord
 from definet_flows.records.fields import scalar_fields
 
@@ -25,33 +24,13 @@ COLUMNS: Mapping[str, Sequence[str]] = {
 }
 """Fields by which each collection is searched: all that hold one value."""
 
-MOST_VALUES = 500
-"""A list of values longer than this is left to the documents themselves."""
-
 _PREFIX = "columns_"
 _ENCODING = "truth values as bytes"
 _EARLIER = "figures"  # the name of the table in version 1 of the documents
-_COMPARED = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
+_INDEXED = ("last_updated", "key")
+"""Of a narrow index: which documents there are, and whether one has changed, is asked before every question about savings."""
+
 _EVENTS = {"insert": "NEW", "update": "OLD", "delete": "OLD"}
-_LARGEST = 2**63
-
-
-class Condition(NamedTuple):
-    """What the columns of a document must satisfy.
-
-    Parameters
-    ----------
-    text
-        SQL with question marks.
-    values
-        What these stand for.
-    exact
-        Every document that satisfies it fits; otherwise it may.
-    """
-
-    text: str
-    values: list[Any]
-    exact: bool = True
 
 
 @dataclass(frozen=True)
@@ -99,6 +78,8 @@ class Table:
                 self._drop(connection, other)
         quoted = "".join(f', "{name}"' for name in self.columns)
         connection.execute(f"CREATE TABLE IF NOT EXISTS {self.name}(k PRIMARY KEY{quoted}) WITHOUT ROWID")
+        if indexed := ", ".join(f'"{name}"' for name in _INDEXED if name in self.columns):
+            connection.execute(f"CREATE INDEX IF NOT EXISTS {self.name}_index ON {self.name}({indexed})")
         for event, row in _EVENTS.items():
             forget = f"DELETE FROM {self.name} WHERE k = {row}.k"  # noqa: S608  names of our own
             name = f"{self.name}_forget_at_{event}"
@@ -114,12 +95,47 @@ class Table:
         documents
             Key in the table, and content.
         """
-        rows = ((key, [_field(document, name) for name in self.columns]) for key, document in documents)
+        rows = ((key, [field_of(document, name) for name in self.columns]) for key, document in documents)
         marks = ", ".join("?" * (1 + len(self.columns)))
         connection.executemany(
             f"INSERT OR REPLACE INTO {self.name} VALUES ({marks})",  # noqa: S608  nothing but question marks
-            ((key, *map(_held, values)) for key, values in rows if all(_is_plain(value) for value in values)),
+            ((key, *map(held, values)) for key, values in rows if all(is_plain(value) for value in values)),
         )
+
+    def is_complete(self, connection: sqlite3.Connection, documents: str) -> bool:
+        """Whether it holds the columns of every document; arguments as for `create`."""
+        counts = f"SELECT (SELECT count(*) FROM {documents}), (SELECT count(*) FROM {self.name})"  # noqa: S608
+        there, here = connection.execute(counts).fetchone()
+        return bool(there == here)  # no columns outlive their document
+
+    def told(
+        self, connection: sqlite3.Connection, fields: Sequence[str], condition: Condition
+    ) -> dict[bytes, dict[str, Any]]:
+        """Some fields of the documents that satisfy a condition, by their keys in the table.
+
+        Parameters
+        ----------
+        connection
+            Of the collection's file.
+        fields
+            Names of columns. A document that lacks one, or has no value in it, is left out: the column does not tell which.
+        condition
+            On the columns.
+        """
+        quoted = ", ".join(f'"{name}"' for name in fields)
+        known = " AND ".join(f'"{name}" IS NOT NULL' for name in fields)
+        rows = connection.execute(
+            f"SELECT k, {quoted} FROM {self.name} WHERE {condition.text} AND {known}",  # noqa: S608  names of our own
+            condition.values,
+        )
+        if any("." in name for name in fields):
+            return {key: _nested(fields, values) for key, *values in rows}
+        return {key: dict(zip(fields, map(_given, values), strict=True)) for key, *values in rows}
+
+    def texts(self, connection: sqlite3.Connection, fields: Sequence[str]) -> list[tuple[str | None, ...]]:
+        """Some fields that hold texts, of every document; arguments as for `told`."""
+        quoted = ", ".join(f'"{name}"' for name in fields)
+        return connection.execute(f"SELECT {quoted} FROM {self.name}").fetchall()  # noqa: S608  names of our own
 
     @staticmethod
     def _drop(connection: sqlite3.Connection, name: str) -> None:
@@ -129,119 +145,8 @@ class Table:
         connection.execute(f"DROP TABLE {name}")
 
 
-def let_match(connection: sqlite3.Connection) -> None:
-    """Teach a connection the regular expressions that `necessary` may ask it for."""
-    connection.create_function("REGEXP", 2, _matches, deterministic=True)
-
-
-def necessary(criteria: Mapping[str, Any], columns: Sequence[str]) -> Condition | None:
-    """What the columns of every document that fits must satisfy; None where they tell nothing.
-
-    Parameters
-    ----------
-    criteria
-        MongoDB's; what is not understood here is left to be asked of the documents.
-    columns
-        Names of the fields that there are columns of.
-    """
-    found: list[Condition | None] = []
-    for name, wanted in criteria.items():
-        if name == "$and":
-            found += [necessary(each, columns) for each in wanted]
-        elif name == "$or":
-            found.append(_any_of([necessary(each, columns) for each in wanted]))
-        else:
-            asked = _operators(wanted) if name in columns else []
-            found += [_condition(f'"{name}"', operator, value) for operator, value in asked] or [None]
-    known = [one for one in found if one is not None]
-    return _joined(" AND ", known, exact=len(known) == len(found))
-
-
-def texts(connection: sqlite3.Connection, table: Table, fields: Sequence[str]) -> dict[bytes, dict[str, str]]:
-    """Some fields of the documents by their keys in the table, of those documents whose fields are all texts.
-
-    Parameters
-    ----------
-    connection
-        Of the collection's file.
-    table
-        Its columns.
-    fields
-        Names at the top level of the documents.
-    """
-    if not set(fields) <= set(table.columns):
-        return {}
-    quoted = ", ".join(f'"{name}"' for name in fields)
-    rows = connection.execute(f"SELECT k, {quoted} FROM {table.name}")  # noqa: S608  names of our own
-    return {
-        key: dict(zip(fields, values, strict=True)) for key, *values in rows if all(isinstance(v, str) for v in values)
-    }
-
-
-def _tables(connection: sqlite3.Connection) -> list[str]:
-    """Tables of columns, of this version and others."""
-    names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-    return [name for name in names if name == _EARLIER or name.startswith(_PREFIX)]
-
-
-def _matches(pattern: str, value: Any) -> bool:
-    return isinstance(value, str) and re.search(pattern, value) is not None
-
-
-def _operators(wanted: Any) -> list[tuple[str, Any]]:
-    if not isinstance(wanted, dict):
-        return [("$in", [wanted])]
-    if "$options" in wanted or not all(name.startswith("$") for name in wanted):
-        return []
-    return list(wanted.items())
-
-
-def _condition(column: str, operator: str, value: Any) -> Condition | None:
-    if operator in _COMPARED and value is not None and _is_plain(value):
-        # Only values of one type are compared, as MongoDB does.
-        return Condition(f"({_typed(column, value)} AND {column} {_COMPARED[operator]} ?)", [_held(value)])
-    if operator == "$exists" and not value:
-        return Condition(f"{column} IS NULL", [], exact=False)
-    if operator == "$regex" and isinstance(value, str):
-        return Condition(f"{column} REGEXP ?", [value])
-    if operator in {"$eq", "$ne"}:
-        operator, value = {"$eq": "$in", "$ne": "$nin"}[operator], [value]
-    return _listed(column, operator, value) if operator in {"$in", "$nin"} else None
-
-
-def _listed(column: str, operator: str, wanted: Sequence[Any]) -> Condition | None:
-    """Whether the value is among those of a list, or none of them."""
-    if len(wanted) > MOST_VALUES or not all(_is_plain(one) for one in wanted):
-        return None
-    values = [_held(one) for one in wanted if one is not None]
-    marks = f"{column} {{}} ({', '.join('?' * len(values))})"
-    if operator == "$in":
-        absent = f"{column} IS NULL OR " if None in wanted else ""
-        return Condition(f"({absent}{marks.format('IN')})", values)
-    absent = f"{column} IS NOT NULL AND " if None in wanted else f"{column} IS NULL OR "
-    return Condition(f"({absent}{marks.format('NOT IN')})", values)
-
-
-def _typed(column: str, value: Any) -> str:
-    if isinstance(value, bool):
-        return f"typeof({column}) = 'blob'"
-    return f"typeof({column}) = 'text'" if isinstance(value, str) else f"typeof({column}) IN ('integer', 'real')"
-
-
-def _any_of(branches: list[Condition | None]) -> Condition | None:
-    known = [one for one in branches if one is not None]
-    return _joined(" OR ", known, exact=True) if len(known) == len(branches) else None
-
-
-def _joined(word: str, conditions: Sequence[Condition], *, exact: bool) -> Condition | None:
-    if not conditions:
-        return None
-    values = [value for one in conditions for value in one.values]
-    text = f"({word.join(one.text for one in conditions)})"
-    return Condition(text, values, exact and all(one.exact for one in conditions))
-
-
-def _field(document: Mapping[str, Any], name: str) -> Any:
+def field_of(document: Mapping[str, Any], name: str) -> Any:
+    """The value under a dotted name; None where there is none, a list where the name leads into one."""
     value: Any = document
     for part in name.split("."):
         if isinstance(value, list):
@@ -250,13 +155,24 @@ def _field(document: Mapping[str, Any], name: str) -> Any:
     return value
 
 
-def _held(value: Any) -> Any:
-    """A value as its column holds it: a truth value is no number to MongoDB, and would be one to SQLite."""
-    return bytes([value]) if isinstance(value, bool) else value
+def _tables(connection: sqlite3.Connection) -> list[str]:
+    """Tables of columns, of this version and others."""
+    names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    return [name for name in names if name == _EARLIER or name.startswith(_PREFIX)]
 
 
-def _is_plain(value: Any) -> bool:
-    """Whether SQLite holds and compares it as MongoDB does."""
-    if isinstance(value, float):
-        return not math.isnan(value)
-    return value is None or isinstance(value, str) or (isinstance(value, int) and -_LARGEST <= value < _LARGEST)
+def _given(value: Any) -> Any:
+    """A value as its document holds it, from its column."""
+    return value == b"\x01" if isinstance(value, bytes) else value
+
+
+def _nested(fields: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
+    """Values under dotted names as documents in documents."""
+    document: dict[str, Any] = {}
+    for name, value in zip(fields, values, strict=True):
+        *outer, last = name.split(".")
+        inner = document
+        for part in outer:
+            inner = inner.setdefault(part, {})
+        inner[last] = _given(value)
+    return document

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -22,7 +22,8 @@ from maggma.stores import MontyStore
 from montydb import MontyClient, set_storage
 from montydb.types import bson as monty_bson
 
-from definet_flows.records import columns
+from definet_flows.records.columns import Table, field_of
+from definet_flows.records.conditions import let_match, necessary
 from definet_flows.records.matching import fits
 
 logger = logging.getLogger(__name__)
@@ -121,21 +122,21 @@ class EmbeddedStore(MontyStore):
             connection.executemany(_UPSERT, rows)
             if self.columns:
                 keys = (encoded for encoded, _ in rows)
-                columns.Table.of(self.columns).insert(connection, zip(keys, documents, strict=True))
+                Table.of(self.columns).insert(connection, zip(keys, documents, strict=True))
 
     def query(self, criteria: dict[str, Any] | None = None, *args: Any, **kwargs: Any) -> Iterator[dict[str, Any]]:
-        """As MontyStore.query; criteria that only list keys are answered without reading other documents."""
+        """As MontyStore.query; it decodes no document that columns rule out, or of which they tell all that is asked for."""
         asked = {name: value for name, value in kwargs.items() if value}
         fields = asked.get("properties")
-        if args or asked.keys() - {"properties"} or not (fields is None or _are_top_level(fields)):
+        if args or asked.keys() - {"properties"} or not (fields is None or isinstance(fields, list)):
             first, others = _patiently(lambda: _begun(super(EmbeddedStore, self).query(criteria, *args, **kwargs)))
             yield from first
             yield from others
             return
-        if fields and not criteria:
-            yield from self._all_texts(fields)
-            return
-        yield from (_projected(document, fields) for document in self._fitting(criteria or {}))
+        told = self._told(criteria or {}, fields) if fields and _listed_keys(criteria, self.key) is None else {}
+        yield from told.values()
+        for document in self._fitting(criteria or {}, told.keys()):
+            yield _projected(document, ["_id", *fields]) if fields else document
 
     def count(self, criteria: dict[str, Any] | None = None, *args: Any, **kwargs: Any) -> int:
         """As MontyStore.count."""
@@ -147,6 +148,15 @@ class EmbeddedStore(MontyStore):
     def query_one(self, criteria: dict[str, Any] | None = None, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
         """As MontyStore.query_one; a look-up by key reads only that document."""
         return next(self.query(criteria, *args, **kwargs), None)
+
+    def texts(self, fields: Sequence[str]) -> list[tuple[str | None, ...]]:
+        """Some fields that hold texts, of every document, dotted where they lie in another; None where there is no value."""
+        if self.collection_file.is_file() and set(fields) <= set(self.columns):
+            with closing(self._open()) as connection:
+                table = Table.readable(connection, self.columns)
+                if table == Table.of(self.columns) and table.is_complete(connection, TABLE):
+                    return table.texts(connection, fields)
+        return [tuple(field_of(document, name) for name in fields) for document in self._fitting({})]
 
     def _is_set_up(self) -> bool:
         files = (Path(self.database_path) / name for name in (".monty.storage", "monty.storage.cfg"))
@@ -161,43 +171,45 @@ class EmbeddedStore(MontyStore):
         identity = document[self.key]
         return _encoded_id(identity), bson.encode({**document, "_id": identity})
 
-    def _fitting(self, criteria: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    def _fitting(self, criteria: dict[str, Any], known: Container[bytes] = ()) -> Iterator[dict[str, Any]]:
+        """The documents that fit, but for those whose keys in the table are known."""
         keys = _listed_keys(criteria, self.key)
         if keys is not None:
             yield from self._documents([_encoded_id(key) for key in keys])
             return
         sure, others = self._candidates(criteria)
-        yield from self._documents(sure)
-        yield from filter(fits(criteria), self._documents(others))
+        yield from self._documents([key for key in sure if key not in known])
+        yield from filter(fits(criteria), self._documents([key for key in others if key not in known]))
 
     def _candidates(self, criteria: dict[str, Any]) -> tuple[list[bytes], list[bytes]]:
         """Keys in the table of the documents that fit for sure, and of all others that may."""
         if not self.collection_file.is_file():
             return [], []
         with closing(self._open()) as connection:
-            table = columns.Table.readable(connection, self.columns)
-            condition = columns.necessary(criteria, table.columns) if table else None
+            table = Table.readable(connection, self.columns)
+            condition = necessary(criteria, table.columns) if table else None
             if table is None or condition is None:
-                rows = connection.execute(f"SELECT k FROM {TABLE} ORDER BY rowid")  # noqa: S608
-                keys = [key for (key,) in rows]
-                return ([], keys) if criteria else (keys, [])
-            columns.let_match(connection)
-            joined = f"SELECT d.k, f.k FROM {TABLE} d LEFT JOIN {table.name} f ON f.k = d.k"  # noqa: S608
-            where = f"WHERE f.k IS NULL OR {condition.text} ORDER BY d.rowid"  # names of columns and question marks
-            found = connection.execute(f"{joined} {where}", condition.values).fetchall()
-        sure = [key for key, told in found if told is not None and condition.exact]
-        return sure, [key for key, told in found if told is None or not condition.exact]
+                return [], [key for (key,) in connection.execute(f"SELECT k FROM {TABLE}")]  # noqa: S608
+            let_match(connection)
+            having = f"SELECT k FROM {table.name} WHERE {condition.text}"  # noqa: S608  columns and question marks
+            found = [key for (key,) in connection.execute(having, condition.values)]
+            others = [] if table.is_complete(connection, TABLE) else self._without_columns(connection, table)
+        return (found, others) if condition.exact else ([], found + others)
 
-    def _all_texts(self, fields: list[str]) -> Iterator[dict[str, Any]]:
-        """Some fields of every document, read from the columns where these hold nothing but texts."""
-        others, _ = self._candidates({})
-        if self.collection_file.is_file():
-            with closing(self._open()) as connection:
-                table = columns.Table.readable(connection, self.columns)
-                texts = columns.texts(connection, table, fields) if table else {}
-            yield from texts.values()
-            others = [key for key in others if key not in texts]
-        yield from (_projected(document, fields) for document in self._documents(others))
+    def _without_columns(self, connection: sqlite3.Connection, table: Table) -> list[bytes]:
+        missing = f"SELECT k FROM {TABLE} WHERE k NOT IN (SELECT k FROM {table.name})"  # noqa: S608
+        return [key for (key,) in connection.execute(missing)]
+
+    def _told(self, criteria: dict[str, Any], fields: list[str]) -> dict[bytes, dict[str, Any]]:
+        """Some fields of the documents that fit, by their keys in the table, as far as columns tell all of them."""
+        table = Table.of(self.columns)
+        condition = necessary(criteria, table.columns) if set(fields) <= set(table.columns) else None
+        if condition is None or not condition.exact or not self.collection_file.is_file():
+            return {}
+        with closing(self._open()) as connection:
+            let_match(connection)
+            is_there = Table.readable(connection, self.columns) == table
+            return table.told(connection, fields, condition) if is_there else {}
 
     def _documents(self, keys: Sequence[bytes]) -> Iterator[dict[str, Any]]:
         """Documents by their keys in the table, a batch at a time, so that no reader keeps writers waiting."""
@@ -213,8 +225,10 @@ class EmbeddedStore(MontyStore):
 
     def _make_columns(self, connection: sqlite3.Connection) -> None:
         """The columns, also of what other versions or programs wrote."""
-        table = columns.Table.of(self.columns)
+        table = Table.of(self.columns)
         table.create(connection, TABLE)
+        if table.is_complete(connection, TABLE):
+            return
         missing = connection.execute(
             f"SELECT k, v FROM {TABLE} WHERE k NOT IN (SELECT k FROM {table.name})"  # noqa: S608
         )
@@ -226,14 +240,20 @@ def _encoded_id(key: str) -> bytes:
     return bytes(monty_bson.id_encode(key))
 
 
-def _are_top_level(fields: Any) -> bool:
-    return isinstance(fields, list) and not any("." in field for field in fields)
-
-
-def _projected(document: dict[str, Any], fields: list[str] | None) -> dict[str, Any]:
-    if fields is None:
-        return document
-    return {name: value for name, value in document.items() if name == "_id" or name in fields}
+def _projected(value: Any, fields: list[str]) -> Any:
+    """Some fields of a document, or of each in a list; those of documents within it have dotted names."""
+    if isinstance(value, list):
+        return [_projected(one, fields) for one in value if isinstance(one, dict | list)]
+    wanted: dict[str, list[str]] = {}
+    for field in fields:
+        name, _, rest = field.partition(".")
+        wanted.setdefault(name, []).append(rest)
+    there = {name: inner for name, inner in wanted.items() if name in value}
+    return {
+        name: value[name] if "" in inner else _projected(value[name], inner)
+        for name, inner in there.items()
+        if "" in inner or isinstance(value[name], dict | list)
+    }
 
 
 def _begun(documents: Iterator[dict[str, Any]]) -> tuple[list[dict[str, Any]], Iterator[dict[str, Any]]]:

@@ -124,7 +124,8 @@ def _of_operator(name: str, wanted: Any) -> Callable[[Any], bool] | None:
     if name == "$eq":
         name, wanted = "$in", [wanted]
     if name == "$in" and all(isinstance(one, _PLAIN) and one == one for one in wanted):  # noqa: PLR0124  NaN
-        return lambda value: value in wanted
+        known = frozenset(wanted)
+        return lambda value: isinstance(value, _PLAIN) and value in known
     if name in _COMPARED and isinstance(wanted, _PLAIN):
         return _comparison(_COMPARED[name], wanted)
     if name == "$regex" and isinstance(wanted, str):

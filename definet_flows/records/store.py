@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from definet_flows.defects import DefectConfiguration, Host
 from definet_flows.records.address import database_address, is_database
-from definet_flows.records.columns import COLUMNS
+from definet_flows.records.columns import COLUMNS, field_of
 from definet_flows.records.database import Database, DatabaseStore
 from definet_flows.records.documents import (
     SCHEMA_VERSION,
@@ -192,6 +192,15 @@ class RecordStore:
         """Some fields of the documents that fit MongoDB criteria, as they lie in the store."""
         with self._clear_errors():
             yield from self.stores[collection].query(criteria, properties=fields)
+
+    def texts(self, collection: str, fields: Sequence[str]) -> list[tuple[str | None, ...]]:
+        """Some fields that hold texts, of every document, in no particular order; None where one has no value."""
+        store = self.stores[collection]
+        with self._clear_errors():
+            if isinstance(store, EmbeddedStore):
+                return store.texts(fields)
+            found = store.query({}, properties=list(fields))
+            return [tuple(field_of(content, name) for name in fields) for content in found]
 
     def positions(self, keys: Iterable[str]) -> dict[str, list[list[float]]]:
         """Coordinates [n_sites][3] in Å of relaxations and predictions, by key; without those that have none."""

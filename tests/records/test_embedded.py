@@ -61,6 +61,41 @@ def test_queries_answer_as_maggma_in_memory(store, criteria):
     assert store.count(criteria) == memory.count(criteria)
 
 
+UNEVEN = [
+    {"key": "all", "number": 1, "label": "a", "nested": {"energy": True, "other": 1}},
+    {"key": "null", "number": 1, "label": None, "nested": {"energy": None}},
+    {"key": "none", "number": 1},
+    {"key": "listed", "number": 1, "label": "b", "nested": [{"energy": 0.5, "other": 1}, {"other": 2}]},
+    {"key": "flat", "number": 2.0, "label": "c", "nested": 4},
+]
+PROPERTIES = [
+    ["key", "number"],
+    ["key", "label"],
+    ["key", "nested.energy"],
+    ["key", "label", "nested"],
+    ["key", "sites"],
+]
+
+
+@pytest.mark.parametrize("properties", PROPERTIES, ids=str)
+@pytest.mark.parametrize("criteria", [{}, {"number": 1}, {"label": {"$ne": None}}, {"sites": None}], ids=str)
+def test_some_fields_are_those_of_maggma_in_memory(store, criteria, properties):
+    """Whether columns tell them or the documents have to."""
+    memory = MemoryStore(key="key")
+    memory.connect()
+    for each in (store, memory):
+        each.update([*DOCUMENTS, *UNEVEN])
+    expected = without_id(memory.query(criteria, properties=properties))
+    assert without_id(store.query(criteria, properties=properties)) == expected
+
+
+def test_texts_are_told_with_what_columns_lack(store):
+    store.update([*DOCUMENTS, *UNEVEN[:4]])
+    labels = dict(store.texts(["key", "label"]))
+    assert (labels["all"], labels["null"], labels["none"], labels["listed"]) == ("a", None, None, "b")
+    assert len(labels) == 8
+
+
 def test_sorting_limits_and_properties_pass_through(store):
     store.update(DOCUMENTS)
     found = list(store.query({}, properties=["number"], sort={"number": -1}, skip=1, limit=2))

@@ -19,6 +19,7 @@ from definet_flows.records.building.pairing import (
     RunPair,
     find_pairs,
 )
+from definet_flows.records.building.seal import put_seal, seal_of, sources_hash
 from definet_flows.records.documents import BuildFailure, SavingsRecord
 from definet_flows.records.errors import StoreContentError
 from definet_flows.records.store import Criteria, RecordStore, open_store
@@ -93,6 +94,7 @@ class SavingsBuilder(Builder):
         self.summary = BuildSummary()
         self._store = place if isinstance(place, RecordStore) else None
         self._obsolete: dict[str, set[str]] = {}
+        self._seal: str | None = None  # of a whole build
         super().__init__(*self._maggma_stores(), chunk_size=chunk_size)
 
     @property
@@ -145,9 +147,11 @@ class SavingsBuilder(Builder):
         self.summary = replace(self.summary, built=built, failed=failed)
 
     def finalize(self) -> None:
-        """Remove the records of pairs that are no more, and close the store where it was opened here."""
+        """Remove the records of pairs that are no more, seal a whole build, and close the store where it was opened here."""
         for collection, keys in self._obsolete.items():
             self.store.remove(collection, sorted(keys))
+        if self._seal is not None:
+            put_seal(self.store, self._seal)
         if not isinstance(self.place, RecordStore) and self._store is not None:
             self._store.close()
             self._store = None
@@ -174,8 +178,10 @@ class SavingsBuilder(Builder):
 
     def _pending(self) -> list[RunPair]:
         """Pairs to build; what became obsolete is noted."""
+        sources = sources_hash(self.store) if self.query is None else ""
         pairs = pairs_in(self.store, self.query)
-        built, failed = _built(self.store, self.query), _failed(self.store)
+        self._seal = seal_of(sources, ((key, pair.sources_hash) for key, pair in pairs.items())) if sources else None
+        built, failed = built_from(self.store, self.query), _failed(self.store)
         # A failure does not say whether the query would find its configuration.
         over = failed.keys() - pairs.keys() if self.query is None else set()
         self._obsolete = {"savings": built.keys() - pairs.keys(), "build_failures": over}
@@ -245,6 +251,12 @@ def pairs_in(store: RecordStore, query: Criteria | None = None) -> dict[str, Run
     return find_pairs(_runs(store, query or {}), _predictions(store, query or {}), Plans.of(store.campaigns()))
 
 
+def built_from(store: RecordStore, query: Criteria | None = None) -> dict[str, str | None]:
+    """What each savings record was built from, by its key; None for one of an earlier version. Arguments as for `pairs_in`."""
+    found = store.contents("savings", query or {}, ["key", "provenance.sources_hash"])
+    return {content["key"]: (content.get("provenance") or {}).get("sources_hash") for content in found}
+
+
 def read_pairs(store: RecordStore, pairs: Sequence[RunPair]) -> Iterator[PairDocuments]:
     """The documents of pairs, coordinates included, read together.
 
@@ -271,7 +283,7 @@ def read_pairs(store: RecordStore, pairs: Sequence[RunPair]) -> Iterator[PairDoc
 
 def _runs(store: RecordStore, query: Criteria) -> Iterator[RunIdentity]:
     names = ["key", "configuration_id", "charge", "start", "last_updated"]
-    for content in store.contents("relaxations", {"kind": "defect", **query}, [*names, "engine"]):
+    for content in store.contents("relaxations", {"kind": "defect", **query}, [*names, "engine.physics_hash"]):
         yield RunIdentity(physics_hash=content["engine"]["physics_hash"], **{name: content[name] for name in names})
 
 
@@ -279,12 +291,6 @@ def _predictions(store: RecordStore, query: Criteria) -> Iterator[PredictionIden
     names = list(PredictionIdentity.__dataclass_fields__)
     for content in store.contents("predictions", query, names):
         yield PredictionIdentity(**{name: content[name] for name in names})
-
-
-def _built(store: RecordStore, query: Criteria | None) -> dict[str, str | None]:
-    """What each savings record was built from, by its key; None for one of an earlier version."""
-    found = store.contents("savings", query or {}, ["key", "provenance"])
-    return {content["key"]: (content.get("provenance") or {}).get("sources_hash") for content in found}
 
 
 def _failed(store: RecordStore) -> dict[str, str]:

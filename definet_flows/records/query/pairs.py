@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from definet_flows.records.building.builder import pairs_in, read_pairs
+from collections.abc import Iterator
+
+from definet_flows.records.building.builder import built_from, pairs_in, read_pairs
 from definet_flows.records.building.paired import savings_of
+from definet_flows.records.building.seal import is_sealed
+from definet_flows.records.documents import SavingsRecord
 from definet_flows.records.store import Criteria, RecordStore
 
 CHUNK = 200
 
 
-def current_savings(store: RecordStore, configurations: Criteria) -> RecordStore:
-    """A store whose savings are up to date: the one given, or one in memory.
+def current_savings(store: RecordStore, configurations: Criteria, criteria: Criteria) -> Iterator[SavingsRecord]:
+    """Savings records as a build from now would write them, in no particular order; nothing is written.
 
     Parameters
     ----------
@@ -18,17 +22,17 @@ def current_savings(store: RecordStore, configurations: Criteria) -> RecordStore
         Where the runs are.
     configurations
         MongoDB criteria on configurations; of others nothing needs to be up to date.
+    criteria
+        Those that are wanted, of these configurations.
     """
-    pairs = pairs_in(store, configurations)
-    built = store.contents("savings", configurations, ["key", "provenance"])
-    sources = {content["key"]: (content.get("provenance") or {}).get("sources_hash") for content in built}
-    stale = [pair for key, pair in pairs.items() if sources.get(key) != pair.sources_hash]
-    if not stale and sources.keys() <= pairs.keys():
-        return store
-    current = [key for key, pair in pairs.items() if sources.get(key) == pair.sources_hash]
-    memory = RecordStore.in_memory().connect()
-    for start in range(0, len(current), CHUNK):
-        memory.put_savings(store.savings({"key": {"$in": current[start : start + CHUNK]}}))
-    for start in range(0, len(stale), CHUNK):
-        memory.put_savings([savings_of(documents) for documents in read_pairs(store, stale[start : start + CHUNK])])
-    return memory
+    if is_sealed(store):
+        yield from store.savings(criteria)
+        return
+    pairs, built = pairs_in(store, configurations), built_from(store, configurations)
+    current = {key for key, pair in pairs.items() if built.get(key) == pair.sources_hash}
+    yield from (one for one in store.savings(criteria) if one.key in current)
+    stale = [pair for key, pair in pairs.items() if key not in current]
+    with RecordStore.in_memory() as anew:
+        for start in range(0, len(stale), CHUNK):
+            anew.put_savings([savings_of(documents) for documents in read_pairs(store, stale[start : start + CHUNK])])
+        yield from anew.savings(criteria)

@@ -7,14 +7,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
-from definet_flows.errors import InputError
 from definet_flows.records.documents import ConfigurationSummary, PredictionRecord, RelaxationRecord, SavingsRecord
 from definet_flows.records.errors import StoreContentError
-from definet_flows.records.fields import nearest
 from definet_flows.records.query import files, structures, tables
 from definet_flows.records.query.criteria import checked
 from definet_flows.records.query.filters import ResultFilter
 from definet_flows.records.query.kinds import Kind
+from definet_flows.records.query.membership import ANY, of_campaign
 from definet_flows.records.query.pairs import current_savings
 from definet_flows.records.store import Criteria, RecordStore, open_store
 
@@ -175,7 +174,7 @@ class ResultsStore:
         return Selection(
             self.store,
             Kind.SAVINGS,
-            lambda: [one for one in current_savings(self.store, configurations).savings(criteria) if keep(one)],
+            lambda: [one for one in current_savings(self.store, configurations, criteria) if keep(one)],
         )
 
     def select(self, kind: Kind, given: ResultFilter | None = None, *, where: Criteria | None = None) -> Selection[Any]:
@@ -188,22 +187,10 @@ class ResultsStore:
     ) -> tuple[Criteria, Callable[[ConfigurationSummary], bool]]:
         """Criteria for the store, and what only the records themselves can answer."""
         wanted = ResultFilter.of(given, **filters)
-        conditions = [one for one in (wanted.criteria(kind), checked(kind, where or {})) if one]
-        belongs, near = self._belongs(wanted.campaign), wanted.is_within
-        return {"$and": conditions} if conditions else {}, lambda record: near(record) and belongs(record)
-
-    def _belongs(self, campaign: str | None) -> Callable[[ConfigurationSummary], bool]:
-        """Whether a campaign, on any of its hosts, planned a record's configuration, whichever ran it first, or wrote it."""
-        if campaign is None:
-            return lambda _: True
-        campaigns = self.store.campaigns()
-        chosen = [one for one in campaigns if campaign in {one.name, one.settings.get("screening")}]
-        if not chosen:
-            near = ", ".join(nearest(campaign, [one.name for one in campaigns])) or "none"
-            raise InputError(f"There is no campaign '{campaign}' in {self.store.location}; there is {near}.")
-        names = {one.name for one in chosen}
-        planned = {identity for one in chosen for identity in one.configuration_ids}
-        return lambda record: record.campaign in names or record.configuration_id in planned
+        membership = ANY if wanted.campaign is None else of_campaign(self.store, wanted.campaign)
+        conditions = [wanted.criteria(kind), membership.criteria, checked(kind, where or {})]
+        criteria = {"$and": asked} if (asked := [one for one in conditions if one]) else {}
+        return criteria, lambda record: wanted.is_within(record) and membership.has(record)
 
 
 def _order(record: ConfigurationSummary) -> tuple[str, ...]:

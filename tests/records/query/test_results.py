@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from definet_flows.errors import InputError
 from definet_flows.records import RecordStore, ResultFilter, ResultsStore, SavingsBuilder, StoreContentError, open_store
 from definet_flows.records.building.paired import savings_of
-from definet_flows.records.query import Kind, pairs
+from definet_flows.records.query import Kind, membership, pairs
 
 LIST = [
     ("relaxations", {}, lambda _: True),
@@ -70,6 +70,22 @@ def timeless(records):
 def test_every_filter_finds_what_a_loop_finds(results, records, kind, filters, fits):
     found = getattr(results, kind)(**filters)
     assert timeless(found.records) == timeless([one for one in getattr(records, kind) if fits(one)])
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_a_campaign_too_large_to_be_listed_is_found_all_the_same(results, records, kind, monkeypatch):
+    monkeypatch.setattr(membership, "MOST_LISTED", 3)
+    found = results.select(kind, ResultFilter(campaign="wide"))
+    assert timeless(found) == timeless([one for one in records.of[kind] if one.host.n_sites == 48])
+
+
+def test_savings_that_are_sealed_are_not_paired_again(records, tmp_path, monkeypatch):
+    copied(records, tmp_path)
+    monkeypatch.setattr(pairs, "pairs_in", lambda *_: pytest.fail("the runs were paired again"))
+    with ResultsStore(tmp_path) as results:
+        assert timeless(results.savings(state="both_converged")) == timeless(
+            one for one in records.savings if one.pair_state == "both_converged"
+        )
 
 
 def test_every_filter_is_tried():
