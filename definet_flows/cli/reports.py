@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from definet_flows.analysis.accounting import CampaignAccount
     from definet_flows.analysis.report import Live
     from definet_flows.analysis.results import CampaignResults
+    from definet_flows.records.energetics import ElementTable
 
 FIGURE_FILE = "ionic_steps.png"
 PAGE_FILE = "report.html"
@@ -38,6 +39,12 @@ PageFile = Annotated[
     ),
 ]
 
+Elements = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="For the page: energies of elements and compounds; else those that `elements` left."
+    ),
+]
 Watch = Annotated[
     bool,
     typer.Option("--watch", help="Only the page, written anew while the campaign runs, until it is done or Ctrl-C."),
@@ -57,6 +64,7 @@ def report(
     campaign_name: CampaignName = None,
     figure: FigureFile = None,
     page: PageFile = None,
+    elements: Elements = None,
     watch: Watch = False,
     interval: Interval = 30.0,
     as_json: AsJson = False,
@@ -64,17 +72,49 @@ def report(
     """Show what a campaign saved, losers counted; draw the ionic steps from both starts and write it all as a page."""
     from definet_flows.analysis.report.document import plotly_source
     from definet_flows.records.address import is_database
+    from definet_flows.records.energetics import read_element_table
 
     figure = figure or (Path() if is_database(place) else Path(place)) / FIGURE_FILE
     page = writable_file(page or figure.with_name(PAGE_FILE))
+    table = None if elements is None else read_element_table(elements)
     plotly_source()  # what is missing is told before the work is done
     if watch:
-        _watch(place, campaign_name, page, interval)
+        _watch(Source(place, campaign_name, table), page, interval)
         return
     writable_file(figure)
-    results = _settled(place, campaign_name, page)
+    results = Source(place, campaign_name, table).settled(page)
     files = {"Figure": figure} if _draw(results, figure) else {}
     _show(results, files | {"Page": page}, as_json=as_json)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a page is made from.
+
+    Parameters
+    ----------
+    place
+        Results store.
+    name
+        Of the campaign; None where there is one only.
+    elements
+        Table of elemental energies, beside those that the store holds.
+    """
+
+    place: str
+    name: str | None
+    elements: ElementTable | None
+
+    def settled(self, page: Path, live: Live | None = None) -> CampaignResults:
+        """A campaign's results, its page written."""
+        from definet_flows.analysis.report import report_page, write_page
+        from definet_flows.analysis.results import campaign_results
+        from definet_flows.records.store import open_store
+
+        with open_store(self.place, read_only=True) as store:
+            results = campaign_results(store, self.name)
+            write_page(report_page(store, results, live, self.elements), page)
+        return results
 
 
 def _show(results: CampaignResults, files: dict[str, Path], *, as_json: bool) -> None:
@@ -111,18 +151,6 @@ def _show_members(results: CampaignResults) -> None:
     show_table(("host", "configurations", "relaxations", "pairs", "fewer steps", "core-hours saved"), lines)
 
 
-def _settled(place: str, name: str | None, page: Path, live: Live | None = None) -> CampaignResults:
-    """A campaign's results, its page written."""
-    from definet_flows.analysis.report import report_page, write_page
-    from definet_flows.analysis.results import campaign_results
-    from definet_flows.records.store import open_store
-
-    with open_store(place, read_only=True) as store:
-        results = campaign_results(store, name)
-        write_page(report_page(store, results, live), page)
-    return results
-
-
 def _draw(results: CampaignResults, path: Path) -> bool:
     """Whether there was anything to draw."""
     from definet_flows.analysis.figures import pairs_table, plot_ionic_steps
@@ -135,7 +163,7 @@ def _draw(results: CampaignResults, path: Path) -> bool:
     return True
 
 
-def _watch(place: str, name: str | None, page: Path, interval: float) -> None:
+def _watch(source: Source, page: Path, interval: float) -> None:
     """Write the page whenever the records have changed; at the end once more, as one that stays as it is."""
     from definet_flows.analysis.report import Live
 
@@ -143,11 +171,11 @@ def _watch(place: str, name: str | None, page: Path, interval: float) -> None:
     typer.echo(f"Open {page} in a browser; Ctrl-C ends the watch.")
     try:
         while True:
-            now = _revision(place)
+            now = _revision(source.place)
             if now != seen:
                 seen, began = now, time.monotonic()
-                results = _settled(place, name, page, Live(interval))
-                left = _left(place, results)
+                results = source.settled(page, Live(interval))
+                left = _left(source.place, results)
                 done = len(results.campaign.configuration_ids) - left
                 typer.echo(f"{time.strftime('%H:%M:%S')} {done} configurations done, {left} left")
                 if not left:
@@ -156,7 +184,7 @@ def _watch(place: str, name: str | None, page: Path, interval: float) -> None:
             time.sleep(pause)
     except KeyboardInterrupt:
         typer.echo("The watch is over; the page stays as it is.")
-    _settled(place, name, page)
+    source.settled(page)
 
 
 def _revision(place: str) -> object:

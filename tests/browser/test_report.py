@@ -43,6 +43,7 @@ def settled(tmp_path_factory):
     """Directory of the campaign, its configurations, and its page."""
     folder = tmp_path_factory.mktemp("report")
     configurations = campaign.fill(folder)
+    campaign.add_elements(folder)
     with open_store(folder, read_only=True) as store:
         page = write_page(report_page(store, campaign_results(store)), folder / "report.html")
     return folder, configurations, page
@@ -169,6 +170,31 @@ def test_the_structure_turns_and_shows_its_other_states(visit, settled):
     pictures.append(canvas.screenshot())
     assert len(set(pictures)) == 4
     assert len(set(turns)) == 3
+    assert page.trouble == []
+
+
+def test_formation_energies_are_drawn_and_told_at_every_limit(visit, settled):
+    page = visit()
+    for number in range(2):
+        plot = page.locator("#energies .plot").nth(number)
+        plot.scroll_into_view_if_needed()
+        plot.locator(".main-svg").first.wait_for()
+    assert page.locator("#energies figcaption strong").all_text_contents() == [
+        "Formation energy, Mo-rich. ",
+        "Formation energy, S-rich. ",
+    ]
+    cells = page.locator("#energies td").all_text_contents()
+    assert campaign.LABEL in cells
+    with_selenium = next(one for one in settled[1] if one.label == "V_Mo+V_S+Se_S")
+    page.get_by_label("Search").fill(with_selenium.id)
+    # -100 + 216 less Mo and two S, and Se added: 116 - 16 - 8 + 3.5 = 95.5 eV, and 116 - 10 - 14 + 5 = 97 eV.
+    assert column(page, "formation, S-rich") == ["95.5"]
+    assert column(page, "formation, Mo-rich") == ["97"]
+    page.locator(f"{ROWS} a").click()
+    page.wait_for_selector("#configuration canvas[data-turn]")
+    told = page.locator("#configuration").text_content()
+    assert "Formation energy, S-rich95.5 eV" in told
+    assert "Formation energy, Mo-rich97 eV" in told
     assert page.trouble == []
 
 

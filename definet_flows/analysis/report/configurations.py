@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,7 +90,11 @@ def configurations(results: CampaignResults) -> list[Configuration]:
     return sorted(found.values(), key=lambda one: (one.summary.label, one.summary.configuration_id, one.summary.charge))
 
 
-def columns(listed: Sequence[Configuration], evidence: frozenset[str]) -> dict[str, list[Any]]:
+def columns(
+    listed: Sequence[Configuration],
+    evidence: frozenset[str],
+    energies: Mapping[tuple[str, int], Mapping[str, Any]],
+) -> dict[str, list[Any]]:
     """The table of configurations, column by column.
 
     Parameters
@@ -99,8 +103,14 @@ def columns(listed: Sequence[Configuration], evidence: frozenset[str]) -> dict[s
         One per row.
     evidence
         Keys of the pairs that figures show.
+    energies
+        Further columns by id and charge, where any are known.
     """
-    rows = [_row(one, evidence) for one in listed]
+    unknown = dict.fromkeys(name for each in energies.values() for name in each)
+    rows = [
+        {**_row(one, evidence), **unknown, **energies.get((one.summary.configuration_id, one.summary.charge), {})}
+        for one in listed
+    ]
     return {name: [row[name] for row in rows] for name in (rows[0] if rows else {})}
 
 

@@ -26,9 +26,11 @@ import definet_flows
 from definet_flows.analysis.report import sections
 from definet_flows.analysis.report.configurations import Configuration, columns, configurations, pages, short
 from definet_flows.analysis.report.coordinates import QUANTUM, packed, packed_coordinates
+from definet_flows.analysis.report.energies import Energetics, energetics
 from definet_flows.analysis.results import CampaignResults
 from definet_flows.defects import VACANCY
 from definet_flows.errors import InputError
+from definet_flows.records.energetics import ElementTable
 from definet_flows.records.store import RecordStore
 
 SCRIPTS = ("elements", "table", "figures", "solids", "viewer", "configuration", "page")
@@ -49,7 +51,9 @@ class Live:
     seconds: float
 
 
-def report_page(store: RecordStore, results: CampaignResults, live: Live | None = None) -> str:
+def report_page(
+    store: RecordStore, results: CampaignResults, live: Live | None = None, elements: ElementTable | None = None
+) -> str:
     """The report of a campaign as the text of an HTML file.
 
     Parameters
@@ -60,13 +64,18 @@ def report_page(store: RecordStore, results: CampaignResults, live: Live | None 
         The campaign, as `definet_flows.analysis.results.campaign_results` settles it.
     live
         Given while the page is written again and again.
+    elements
+        A table of elemental energies, beside those that the store holds.
 
     Raises
     ------
     ModuleNotFoundError
         If plotly is not installed.
+    InputError
+        If the table does not go with the campaign.
     """
     listed = configurations(results)
+    energies = energetics(store, results, elements)
     planned = set(results.campaign.configuration_ids)
     recorded = len({one.summary.configuration_id for one in listed} & planned)
     plotly = plotly_source()
@@ -83,8 +92,10 @@ def report_page(store: RecordStore, results: CampaignResults, live: Live | None 
         headlines=sections.headlines(results, recorded),
         savings=sections.savings(results.rows) + sections.charged(results.charged_rows),
         account=sections.account(results),
+        energies=energies.section(),
+        energies_link="<a href='#/energies'>Energies</a>" if energies.screens else "",
         provenance=sections.provenance(results),
-        payload="\n".join(_payload(store, results, listed)),
+        payload="\n".join(_payload(store, results, listed, energies)),
         plotly=_block("plotly", _packed_plotly()),
         script=script,
     )
@@ -130,10 +141,13 @@ def plotly_source() -> str:
     return str(get_plotlyjs())
 
 
-def _payload(store: RecordStore, results: CampaignResults, listed: Sequence[Configuration]) -> list[str]:
+def _payload(
+    store: RecordStore, results: CampaignResults, listed: Sequence[Configuration], energies: Energetics
+) -> list[str]:
     evidence = frozenset(pair.key for pair in results.evidence)
     overview = {
-        "columns": columns(listed, evidence),
+        "columns": columns(listed, evidence, energies.columns()),
+        "limits": energies.limits,
         "thresholds": {threshold.value: force for threshold, force in results.thresholds.items()},
         "spent": [asdict(cost) for cost in results.account.engines],
         "charged": [results.rows[-1].core_hours_unrelaxed, results.rows[-1].core_hours_prerelaxed]

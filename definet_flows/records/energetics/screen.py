@@ -63,7 +63,9 @@ class ScreenEnergies:
     left_out: Counter[str] = field(default_factory=Counter)
 
 
-def screen_energies(store: RecordStore, table: ElementTable | None = None) -> list[ScreenEnergies]:
+def screen_energies(
+    store: RecordStore, table: ElementTable | None = None, relaxations: Iterable[RelaxationRecord] | None = None
+) -> list[ScreenEnergies]:
     """Formation energies, binding energies and rankings of all that converged.
 
     Of a configuration that was relaxed from several starts the lowest energy counts.
@@ -74,9 +76,11 @@ def screen_energies(store: RecordStore, table: ElementTable | None = None) -> li
         With relaxations of configurations and of their pristine supercells, and elemental phases of the same level.
     table
         Energies of elemental phases and compounds in place of, or beside, those that the store holds.
+    relaxations
+        Those that count; by default all that the store holds.
     """
     groups: dict[tuple[str, str], list[RelaxationRecord]] = {}
-    for record in store.relaxations():
+    for record in store.relaxations() if relaxations is None else relaxations:
         groups.setdefault((record.host.fingerprint, record.engine.physics_hash), []).append(record)
     phases = converged_phases(store)
     ordered = sorted(groups.values(), key=lambda records: (records[0].host.name, records[0].host.n_sites))

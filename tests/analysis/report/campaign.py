@@ -12,8 +12,9 @@ from definet_flows.engines import ForceFieldEngine, Relaxation
 from definet_flows.flows.campaign import Campaign
 from definet_flows.flows.plan import campaign_record
 from definet_flows.records.documents import ModelSummary
-from definet_flows.records.extract import record_from_prediction, record_from_relaxation
+from definet_flows.records.extract import pristine_configuration, record_from_prediction, record_from_relaxation
 from definet_flows.records.store import open_store
+from tests.records.energetics.element_records import element
 
 IMAGE = "<img src=x onerror=window.hostile=1>"
 SCRIPT = f"</script>{IMAGE}<script>window.hostile=1</script>"
@@ -90,3 +91,18 @@ def add(store, host, configuration, number):
         run = relaxation(host, other, moved, -100.0 - 0.1 * bool(moved > 0.1))
         runs.append(record_from_relaxation(configuration, run, ENGINE, NAME, prediction))
     store.add_relaxations([run.model_copy(update=label) for run in runs])
+
+
+def add_elements(folder):
+    """Write the pristine supercell, elements and a compound of round energies.
+
+    9 MoS2 of -24 eV; Mo -10, S -4, Se -3.5 eV per atom. S-rich: S -4, Mo -24 + 8 = -16 eV. Mo-rich: Mo -10, S -7 eV. MoSe2 at
+    -20 eV keeps Se at (-20 + 10)/2 = -5 eV Mo-rich; S-rich, at -2 eV, it does not.
+    """
+    host = Host.from_preset("MoS2", (3, 3, 1), vacuum=15)
+    run = relaxation(host, [0.009], energy=9 * -24.0)
+    pristine = record_from_relaxation(pristine_configuration(host), run, ENGINE, NAME)
+    energies = {"Mo": -10.0, "S": -4.0, "Se": -3.5, "MoSe2": -20.0 / 3}
+    with open_store(folder) as store:
+        store.add_relaxations([pristine])
+        store.write("elements", [element(name, energy, engine=pristine.engine) for name, energy in energies.items()])

@@ -105,6 +105,34 @@ def test_a_page_of_a_configuration_has_both_runs(written):
     assert lost["pair"]["same_minimum"] is None
 
 
+@pytest.fixture(scope="module")
+def with_energies(tmp_path_factory):
+    """The configurations of a campaign whose store holds elements, and its page."""
+    folder = tmp_path_factory.mktemp("energies")
+    configurations = campaign.fill(folder, n_plain=0)
+    campaign.add_elements(folder)
+    with open_store(folder, read_only=True) as store:
+        return configurations, report_page(store, campaign_results(store))
+
+
+def test_formation_energies_stand_at_every_limit_by_hand(with_energies):
+    configurations, page = with_energies
+    overview = json.loads(block(page, "overview"))
+    assert overview["limits"] == ["Mo-rich", "S-rich"]
+    found = dict(zip(overview["columns"]["id"], overview["columns"]["formation"], strict=True))
+    # V_Mo+V_S+V_S at -100 eV: 216 - 100 less Mo and two S, 116 - 16 - 8 = 116 - 10 - 14 = 92 eV. Only a prediction: none.
+    assert found[configurations[0].id] == {"S-rich": 92.0, "Mo-rich": 92.0}
+    assert found[configurations[5].id] is None
+    assert "<td>MoSe2 (Se)</td>" not in page  # no configuration here has selenium
+    assert "These are the energies of a machine-learned potential, not of DFT." in page
+    assert campaign.IMAGE not in page
+
+
+def test_without_elements_there_is_no_word_of_energies(written):
+    assert json.loads(block(written[2], "overview"))["limits"] == []
+    assert "Formation energies" not in re.sub(r"<script[^>]*>[^<]*<", "", written[2])
+
+
 def test_a_page_is_live_only_when_it_is_written_again(written, tmp_path):
     folder = tmp_path / "campaign"
     campaign.fill(folder, n_plain=0)

@@ -172,6 +172,8 @@ const configurationArticle = (row, { page, structures }, overview, crumbs) => {
     ["Guard", verdict(page.prediction)],
     ["Largest predicted displacement", withUnit(row.displacement, "Å", 3)],
     ["Checkpoint", page.prediction ? page.prediction.checkpoint : DASH],
+    ...Object.entries(row.formation ?? {}).map(([limit, energy]) => [`Formation energy, ${limit}`, withUnit(energy, "eV", 5)]),
+    ...(row.binding === null || row.binding === undefined ? [] : [["Binding energy, positive = bound", withUnit(row.binding, "eV", 4)]]),
     ...pairFacts(page.pair),
     ["Configuration", row.id],
     ["Cluster", shown(page.cluster)],

@@ -221,6 +221,47 @@ const savingsFigure = (pairs) => () => {
   };
 };
 
+/* Okabe and Ito's palette, then the same colours with other shapes; what is beyond is told apart by its name only. */
+const TONES = ["#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
+const SHAPES = ["circle", "triangle-up-open", "square", "diamond-open"];
+const formationKey = (limit) => `formation, ${limit}`;
+
+const formationFigure = (rows, key) => () => {
+  const labels = [...new Set(rows.map((row) => row.label))].sort();
+  const most = TONES.length * SHAPES.length;
+  const named = labels.length > most ? labels.slice(0, most - 1) : labels;
+  const series = (name, here, tone, symbol) => ({
+    type: "scatter",
+    mode: "markers",
+    name: plain(name),
+    x: here.map((row) => row.distance ?? 0),
+    y: here.map((row) => row[key]),
+    text: here.map((row) => plain(row.label)),
+    customdata: here.map((row) => row.path),
+    marker: { color: tone, symbol, size: 8, line: { width: 1.2, color: tone } },
+    hovertemplate: "%{text}: %{y:.4f} eV at %{x:.2f} Å<extra></extra>",
+  });
+  const traces = named.map((label, number) =>
+    series(label, rows.filter((row) => row.label === label), TONES[number % TONES.length], SHAPES[Math.floor(number / TONES.length)]),
+  );
+  const others = rows.filter((row) => !named.includes(row.label));
+  return {
+    traces: others.length ? [...traces, series("others", others, colour("quiet"), "x-thin-open")] : traces,
+    layout: {
+      xaxis: { title: { text: "smallest distance between two defects (Å); 0 for one defect" }, rangemode: "tozero" },
+      yaxis: { title: { text: "formation energy (eV)" }, zeroline: true, zerolinecolor: colour("quiet") },
+      legend: { orientation: "v", x: 1.02, y: 1, font: { size: 11 } },
+    },
+  };
+};
+
+const formationFigures = (limits, rows, open) =>
+  limits.map((limit) => {
+    const key = formationKey(limit);
+    const known = rows.filter((row) => row[key] !== undefined);
+    return figure(`Formation energy, ${limit}`, "Of every configuration, against the distance of its defects; a click opens it.", formationFigure(known, key), open);
+  });
+
 /* All figures of the overview at one threshold. */
 const overviewFigures = (overview, rows, threshold, open) => {
   const key = threshold === "coarse" ? "coarse" : "counted";

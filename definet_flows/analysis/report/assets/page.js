@@ -14,6 +14,12 @@ const COLUMNS = [
   { key: "exposure", title: "Cluster in training" },
   { key: "id", title: "Configuration" },
 ];
+/* Known where the energies of the elements are, each limit with a column of its own. */
+const energyColumns = (limits) => [
+  { key: "distance", title: "Distance (Å)", number: true, digits: 4 },
+  { key: "binding", title: "Binding (eV)", number: true, digits: 4 },
+  ...limits.map((limit) => ({ key: formationKey(limit), title: `Formation, ${limit} (eV)`, number: true, digits: 5 })),
+];
 const FILTERS = [
   { key: "status", title: "Outcome" },
   { key: "exposure", title: "Cluster in training" },
@@ -23,6 +29,7 @@ const FILTERS = [
 const rowsOf = ({ columns }) =>
   (columns.id ?? []).map((id, number) => {
     const row = Object.fromEntries(Object.entries(columns).map(([key, values]) => [key, values[number]]));
+    for (const [limit, energy] of Object.entries(row.formation ?? {})) row[formationKey(limit)] = energy;
     return { ...row, path: row.charge ? `${id}:${row.charge}` : id };
   });
 
@@ -32,7 +39,8 @@ class Page {
     this.rows = rowsOf(overview);
     this.numbers = new Map(this.rows.map(({ path }, number) => [path, number]));
     this.configurations = new Configurations(overview);
-    const telling = COLUMNS.filter(({ key, always }) => always || new Set(this.rows.map((row) => row[key])).size > 1);
+    const columns = [...COLUMNS.slice(0, -1), ...(overview.limits.length ? energyColumns(overview.limits) : []), ...COLUMNS.slice(-1)];
+    const telling = columns.filter(({ key, always }) => always || new Set(this.rows.map((row) => row[key])).size > 1);
     this.table = new RowTable(document.querySelector("#configurations .configurations"), this.rows, telling, FILTERS, "table");
     this.scrolled = 0;
     this.atOverview = true;
@@ -54,6 +62,7 @@ class Page {
       place.before(make("div", { class: "choices" }, make("label", {}, "Steps to", select)));
     }
     show("engine");
+    document.querySelector("#energies .figures")?.replaceChildren(...formationFigures(this.overview.limits, this.rows, open));
   }
 
   key(event) {
