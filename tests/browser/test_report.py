@@ -261,6 +261,13 @@ def test_nothing_sticks_out_of_the_window(visit, settled, viewport):
     assert max(beyond) <= 0
 
 
+def test_a_wide_window_shows_every_column_of_the_configurations(visit):
+    page = visit(where="#/configurations")
+    assert page.locator("#configurations th").last.get_attribute("data-key") == "id"
+    table = page.locator("#configurations .scroll")
+    assert table.evaluate("(box) => box.scrollWidth - box.clientWidth") == 0
+
+
 def test_paper_gets_no_controls(visit):
     page = visit(color_scheme="dark")
     page.emulate_media(media="print")

@@ -40,6 +40,12 @@ def test_the_page_lies_beside_the_figure_or_where_it_is_asked_for(invoke, direct
     assert (tmp_path / "b" / "page.html").exists()
 
 
+def test_a_figure_of_no_known_format_is_one_sentence(invoke, directory, tmp_path):
+    reply = invoke("report", directory, "-o", tmp_path / "page.html")
+    assert reply.exit_code == 2
+    assert "let its name end in .png, .svg or .pdf" in " ".join(reply.stderr.split())
+
+
 def test_before_the_first_pair_there_is_a_page_and_no_figure(invoke, one_start_only, tmp_path):
     folder, _ = one_start_only
     reply = invoke("report", folder, "--html", tmp_path / "page.html")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from definet_flows.analysis.savings import Outcome
+from definet_flows.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -84,6 +85,14 @@ def remark(figure: Figure, sentence: str) -> None:
 
 
 def save(figure: Figure, path: str | Path) -> Path:
-    """Write the figure at print resolution, in the format of the suffix."""
+    """Write the figure at print resolution, in the format of the suffix.
+
+    Raises
+    ------
+    InputError
+        If there is no such format.
+    """
+    if Path(path).suffix[1:].lower() not in figure.canvas.get_supported_filetypes():
+        raise InputError(f"A figure cannot be written as {path}; let its name end in .png, .svg or .pdf.")
     figure.savefig(path, dpi=DOTS_PER_INCH)
     return Path(path)

@@ -86,7 +86,7 @@ def energetics(store: RecordStore, results: CampaignResults, elements: ElementTa
 def _potentials(screen: ScreenEnergies) -> str:
     """The chemical potentials at each limit, and what keeps them there."""
     symbols = list(dict.fromkeys(symbol for one in screen.limits for symbol in one.values))
-    header = ["limit", *(f"μ({symbol}), eV" for symbol in symbols), "kept down by"]
+    header = ["limit", *(f"μ({symbol}), eV" for symbol in symbols), "impurities bounded by"]
     lines = [
         [
             one.limit,

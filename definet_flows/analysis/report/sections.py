@@ -17,7 +17,7 @@ from definet_flows.analysis.results import CampaignResults
 from definet_flows.analysis.table import SavingsRow, all_trained_on
 from definet_flows.analysis.wording import listed, percent, prediction_cost, saved_core_hours
 
-DASH = "–"
+DASH, MINUS = "–", "−"
 
 
 def headlines(results: CampaignResults, recorded: int) -> str:
@@ -199,7 +199,8 @@ def _notice(sentence: str) -> str:
 
 
 def _cell(value: Any, kind: str) -> str:
-    return f"<td{kind}>{escape(DASH if value is None else str(value))}</td>"
+    text = DASH if value is None else str(value)
+    return f"<td{kind}>{escape(text.replace('-', MINUS) if isinstance(value, float) else text)}</td>"
 
 
 def _rounded(value: Any) -> Any:

@@ -245,12 +245,14 @@ const formationFigure = (rows, key) => () => {
     series(label, rows.filter((row) => row.label === label), TONES[number % TONES.length], SHAPES[Math.floor(number / TONES.length)]),
   );
   const others = rows.filter((row) => !named.includes(row.label));
+  const furthest = Math.max(2, ...rows.map((row) => row.distance ?? 0));
   return {
     traces: others.length ? [...traces, series("others", others, colour("quiet"), "x-thin-open")] : traces,
     layout: {
-      xaxis: { title: { text: "smallest distance between two defects (Å); 0 for one defect" }, rangemode: "tozero" },
+      xaxis: { title: { text: "smallest distance of two defects (Å), 0 for one defect" }, range: [-0.6, furthest + 0.6] },
       yaxis: { title: { text: "formation energy (eV)" }, zeroline: true, zerolinecolor: colour("quiet") },
       legend: { orientation: "v", x: 1.02, y: 1, font: { size: 11 } },
+      showlegend: window.innerWidth > 640, /* hovering tells it as well, and a phone has no room */
     },
   };
 };

@@ -1,9 +1,9 @@
 /* What is where: the overview, a configuration by its address, light and dark, and reloading while a campaign runs. */
 const COLUMNS = [
-  { key: "label", title: "Defects", always: true, cell: (row) => make("a", { href: `#/configuration/${row.path}` }, row.label) },
+  { key: "label", title: "Defects", always: true, wrapped: true, cell: (row) => make("a", { href: `#/configuration/${row.path}` }, row.label) },
   { key: "supercell", title: "Supercell" },
   { key: "charge", title: "Charge", number: true },
-  { key: "status", title: "Outcome", always: true, cell: (row) => make("span", { class: row.status in LOSERS || row.status === "failed" || row.status === "did not converge" ? "lost" : null }, row.status) },
+  { key: "status", title: "Outcome", always: true, wrapped: true, cell: (row) => make("span", { class: row.status in LOSERS || row.status === "failed" || row.status === "did not converge" ? "lost" : null }, row.status) },
   { key: "unrelaxed", title: "Steps unrelaxed", number: true },
   { key: "prerelaxed", title: "Steps prerelaxed", number: true },
   { key: "saved", title: "Steps saved", number: true },
@@ -11,7 +11,7 @@ const COLUMNS = [
   { key: "trust", title: "Trust", number: true, digits: 2 },
   { key: "displacement", title: "Predicted move (Å)", number: true, digits: 3 },
   { key: "energy", title: "Energy (eV)", number: true, digits: 8 },
-  { key: "exposure", title: "Cluster in training" },
+  { key: "exposure", title: "Cluster in training", wrapped: true },
   { key: "id", title: "Configuration" },
 ];
 /* Known where the energies of the elements are, each limit with a column of its own. */
@@ -39,7 +39,7 @@ class Page {
     this.rows = rowsOf(overview);
     this.numbers = new Map(this.rows.map(({ path }, number) => [path, number]));
     this.configurations = new Configurations(overview);
-    const columns = [...COLUMNS.slice(0, -1), ...(overview.limits.length ? energyColumns(overview.limits) : []), ...COLUMNS.slice(-1)];
+    const columns = [...COLUMNS.slice(0, -2), ...(overview.limits.length ? energyColumns(overview.limits) : []), ...COLUMNS.slice(-2)];
     const telling = columns.filter(({ key, always }) => always || new Set(this.rows.map((row) => row[key])).size > 1);
     this.table = new RowTable(document.querySelector("#configurations .configurations"), this.rows, telling, FILTERS, "table");
     this.scrolled = 0;

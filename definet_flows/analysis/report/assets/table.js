@@ -2,7 +2,7 @@
 const ROWS_PER_PAGE = 50;
 
 class RowTable {
-  /* columns: {key, title, number, digits, cell(row)}; filters: {key, title}; rows: objects. */
+  /* columns: {key, title, number, wrapped, digits, cell(row)}; filters: {key, title}; rows: objects. */
   constructor(place, rows, columns, filters, name) {
     Object.assign(this, { rows, columns, filters, name });
     const saved = remembered.get(name, {});
@@ -106,8 +106,8 @@ class RowTable {
     return make(
       "tr",
       {},
-      this.columns.map(({ key, number, digits, cell }) =>
-        make("td", { class: number ? "number" : key === "exposure" ? "wrapped" : "name" }, cell ? cell(row) : shown(row[key], digits)),
+      this.columns.map(({ key, number, wrapped, digits, cell }) =>
+        make("td", { class: number ? "number" : wrapped ? "wrapped" : "name" }, cell ? cell(row) : shown(row[key], digits)),
       ),
     );
   }
