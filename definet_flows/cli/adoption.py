@@ -47,11 +47,9 @@ records_app = typer.Typer(no_args_is_help=True, help="Take in results from elsew
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
-    records_app.command(
-        "from-vasp",
-        epilog="Example: definet-flows records from-vasp ~/runs/MoS2 --host MoS2 --supercell 8 8 1 --dir adopted",
-    )(from_vasp)
-    app.add_typer(records_app, name="records")
+    example = "Example: definet-flows records from-vasp ~/runs/MoS2 --host MoS2 --supercell 8 8 1 --dir adopted"
+    records_app.command("from-vasp", epilog=example)(from_vasp)
+    app.add_typer(records_app, name="records", epilog=example)
 
 
 def from_vasp(

@@ -43,7 +43,7 @@ MARKS = {"pass": "✓", "warn": "!", "fail": "✗", "not set up": "–"}
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
-    app.add_typer(hpc, name="hpc")
+    app.add_typer(hpc, name="hpc", epilog=f"Example: {EXAMPLE}")
     hpc.callback()(_of_cluster)
     hpc.command("init", epilog=f"Example: {EXAMPLE}")(initialise)
     app.command("doctor", epilog="Example: definet-flows doctor --campaign vasp-mos2")(doctor)

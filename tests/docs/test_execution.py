@@ -1,0 +1,45 @@
+"""Pages that a newcomer follows, carried out literally in a fresh directory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import steps_of
+
+# In the order in which a reader comes to them; the second looks at what the first left.
+JOURNEY = ("tutorial", "query-and-plot")
+ALONE = ("compact-configurations", "guard", "new-engine", "other-defects", "own-vasp-settings")
+
+
+def carry_out(page, directory):
+    """Return (page, block, exit code, what was said) of every step that fails or prints something else than the page says."""
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+    wrong = []
+    for step in steps_of(page):
+        if step.file:
+            (directory / step.file).write_text(step.body, encoding="utf-8")
+            continue
+        shell = ["bash", "-euc", step.commands] if step.kind == "console" else [sys.executable, "-c", step.body]
+        done = subprocess.run(shell, cwd=directory, env=environment, capture_output=True, text=True, check=False)
+        otherwise = step.kind == "python" and step.output not in {None, done.stdout}
+        if done.returncode or otherwise:
+            wrong.append((page, step.body, done.returncode, done.stdout + done.stderr))
+    return wrong
+
+
+@pytest.mark.slow
+def test_a_newcomer_gets_through_the_tutorial_and_finds_the_results(tmp_path):
+    assert [wrong for page in JOURNEY for wrong in carry_out(page, tmp_path)] == []
+    assert (tmp_path / "first-run" / "report.html").stat().st_size > 1e5
+    assert {"runs.csv", "pairs.parquet", "relaxed.xyz", "steps.png"} <= {path.name for path in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize("page", ALONE)
+def test_what_a_page_shows_works(page, tmp_path):
+    assert steps_of(page)
+    assert carry_out(page, tmp_path) == []
