@@ -261,8 +261,11 @@ def test_nothing_sticks_out_of_the_window(visit, settled, viewport):
     assert max(beyond) <= 0
 
 
-def test_a_wide_window_shows_every_column_of_the_configurations(visit):
-    page = visit(where="#/configurations")
+def test_a_wide_window_shows_every_column_where_no_energies_are_known(visit, tmp_path):
+    campaign.fill(tmp_path, n_plain=0)
+    with open_store(tmp_path, read_only=True) as store:
+        path = write_page(report_page(store, campaign_results(store)), tmp_path / "report.html")
+    page = visit(path, where="#/configurations")
     assert page.locator("#configurations th").last.get_attribute("data-key") == "id"
     table = page.locator("#configurations .scroll")
     assert table.evaluate("(box) => box.scrollWidth - box.clientWidth") == 0
