@@ -114,7 +114,14 @@ def _recipes(screen: ScreenEnergies) -> str:
     binding = {one.configuration_id: one.binding_energy for one in screen.binding}
     lowest = list({one.label: one for one in sorted(screen.formation, key=lambda one: -one.energy)}.values())
     lowest.sort(key=lambda one: (one.formation_energies.get(limits[0], float("inf")), one.label))
-    header = ["recipe", "placements", "most stable", "distance (Å)", "binding (eV)", *(f"{one} (eV)" for one in limits)]
+    header = [
+        "recipe",
+        "placements",
+        "most stable",
+        "distance (Å)",
+        "binding (eV)",
+        *(f"formation, {one} (eV)" for one in limits),
+    ]
     lines = [
         [
             *(one.label, placements[one.label], one.configuration_id),

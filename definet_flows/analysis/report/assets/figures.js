@@ -249,7 +249,7 @@ const formationFigure = (rows, key) => () => {
   return {
     traces: others.length ? [...traces, series("others", others, colour("quiet"), "x-thin-open")] : traces,
     layout: {
-      xaxis: { title: { text: "smallest distance of two defects (Å), 0 for one defect" }, range: [-0.6, furthest + 0.6] },
+      xaxis: { title: { text: "distance (Å), 0 for one defect" }, range: [-0.6, furthest + 0.6] },
       yaxis: { title: { text: "formation energy (eV)" }, zeroline: true, zerolinecolor: colour("quiet") },
       legend: { orientation: "v", x: 1.02, y: 1, font: { size: 11 } },
       showlegend: window.innerWidth > 640, /* hovering tells it as well, and a phone has no room */
@@ -261,7 +261,7 @@ const formationFigures = (limits, rows, open) =>
   limits.map((limit) => {
     const key = formationKey(limit);
     const known = rows.filter((row) => row[key] !== undefined);
-    return figure(`Formation energy, ${limit}`, "Of every configuration, against the distance of its defects; a click opens it.", formationFigure(known, key), open);
+    return figure(`Formation energy, ${limit}`, "Of every configuration, against the smallest distance between two of its defects; a click opens it.", formationFigure(known, key), open);
   });
 
 /* All figures of the overview at one threshold. */
