@@ -129,11 +129,10 @@ class Shown:
         """One row for each configuration and charge."""
         formation = {(one.configuration_id, one.charge): one for one in self.screen.formation}
         binding = {one.configuration_id: one.binding_energy for one in self.screen.binding}
-        defects = {one.configuration_id: one.n_defects for one in self.screen.formation}
         ranked = self.screen.ranking
         if self.pairs:
             ranked = sorted(
-                (one for one in ranked if defects.get(one.configuration_id) == 2),
+                (one for one in ranked if one.n_defects == 2),
                 key=lambda one: (one.label, one.charge, one.defect_distance or 0.0),
             )
         rows = []

@@ -124,6 +124,7 @@ class RelativeEnergy(BaseModel):
 
     configuration_id: str = Field(description="Content id of the configuration")
     label: str = Field(description="Recipe by name, such as V_Mo+V_S")
+    n_defects: int = Field(description="Number of changed sites")
     charge: int = Field(description="Total charge of the cell in elementary charges")
     rank: int = Field(description="1 for the most stable")
     relative_energy: float = Field(description="Energy above the most stable one, eV per cell")

@@ -106,21 +106,27 @@ def check_table(table: ElementTable, screens: Sequence[ScreenEnergies]) -> None:
 def _screen(store: RecordStore, records: Sequence[RelaxationRecord], references: References) -> ScreenEnergies:
     refuse_unlike(records)
     host = store.host(records[0].host.fingerprint)
-    screen = ScreenEnergies(records[0].host, records[0].engine.name, records[0].engine.physics_hash)
     lowest = lowest_energies(records)
     configurations = {(one.configuration_id, one.charge) for one in records if one.kind == "defect"}
-    screen.left_out["did not converge"] = len(configurations - lowest.keys())
-    screen.pristine = next((one for one in lowest.values() if one.kind == "pristine" and not one.charge), None)
     defects = [one for one in lowest.values() if one.kind == "defect"]
-    screen.ranking = rank(defects)
+    screen = ScreenEnergies(
+        host=records[0].host,
+        engine_name=records[0].engine.name,
+        physics_hash=records[0].engine.physics_hash,
+        pristine=next((one for one in lowest.values() if one.kind == "pristine" and not one.charge), None),
+        ranking=rank(defects),
+    )
+    screen.left_out["did not converge"] = len(configurations - lowest.keys())
     if screen.pristine is None:
         screen.remarks.append("The pristine supercell has no converged relaxation, so that only rankings are known.")
-        return screen
-    added = {one.configuration_id: added_atoms(one.defects, host.species) for one in defects}
-    impurities = {element for counts in added.values() for element in counts} - set(host.species)
-    _add_limits(screen, host, references, impurities)
-    _add_formation(screen, defects, added)
-    _add_binding(screen, host, defects, lowest)
+    else:
+        neutral = [one for one in defects if not one.charge]
+        screen.left_out["charged, which needs a finite-size correction"] = len(defects) - len(neutral)
+        added = {one.configuration_id: added_atoms(one.defects, host.species) for one in neutral}
+        _add_limits(screen, screen.pristine, host, references, added.values())
+        found = (_formation(one, screen.pristine, added[one.configuration_id], screen.limits) for one in neutral)
+        screen.formation = sorted(found, key=lambda one: (one.label, one.energy, one.configuration_id))
+        _add_binding(screen, screen.pristine, host, neutral)
     screen.left_out = +screen.left_out
     return screen
 
@@ -155,6 +161,7 @@ def rank(records: Iterable[RelaxationRecord]) -> list[RelativeEnergy]:
                 RelativeEnergy(
                     configuration_id=member.configuration_id,
                     label=label,
+                    n_defects=member.n_defects,
                     charge=charge,
                     rank=place,
                     relative_energy=_energy(member) - _energy(ordered[0]),
@@ -165,10 +172,16 @@ def rank(records: Iterable[RelaxationRecord]) -> list[RelativeEnergy]:
     return ranking
 
 
-def _add_limits(screen: ScreenEnergies, host: Host, references: References, impurities: set[str]) -> None:
-    pristine, known = screen.pristine, impurities & references.elements.keys()
-    if pristine is None:
-        return
+def _add_limits(
+    screen: ScreenEnergies,
+    pristine: RelaxationRecord,
+    host: Host,
+    references: References,
+    added: Iterable[Mapping[str, int]],
+) -> None:
+    """The limits with those impurities whose elemental phase is known."""
+    impurities = {element for counts in added for element in counts} - set(host.species)
+    known = impurities & references.elements.keys()
     try:
         screen.limits = host_limits(Counter(host.species), _energy(pristine), references, known)
     except InputError as error:
@@ -176,18 +189,6 @@ def _add_limits(screen: ScreenEnergies, host: Host, references: References, impu
         return
     if lacking := sorted(impurities - known):
         screen.remarks.append(f"There is no energy of the elemental phase of {', '.join(lacking)}.")
-
-
-def _add_formation(
-    screen: ScreenEnergies, records: Iterable[RelaxationRecord], added: Mapping[str, Mapping[str, int]]
-) -> None:
-    for record in records:
-        counts = added[record.configuration_id]
-        if record.charge:
-            screen.left_out["charged, which needs a finite-size correction"] += 1
-        elif screen.pristine is not None:
-            screen.formation.append(_formation(record, screen.pristine, counts, screen.limits))
-    screen.formation.sort(key=lambda one: (one.label, one.energy, one.configuration_id))
 
 
 def _formation(
@@ -221,19 +222,22 @@ def _formation(
     )
 
 
-def _add_binding(screen: ScreenEnergies, host: Host, records: Iterable[RelaxationRecord], lowest: Lowest) -> None:
+def _add_binding(
+    screen: ScreenEnergies, pristine: RelaxationRecord, host: Host, records: Iterable[RelaxationRecord]
+) -> None:
+    known = {one.configuration_id: _energy(one) for one in records}
     alone: dict[tuple[int, str], str] = {}
     for record in records:
-        if record.n_defects < 2 or record.charge or screen.pristine is None:
+        if record.n_defects < 2:
             continue
         for site, species in record.defects:
             if (site, species) not in alone:
                 alone[site, species] = DefectConfiguration.create(host, {site: species}).id
         parts = [alone[defect] for defect in record.defects]
-        energies = [_energy(lowest[part, 0]) for part in parts if (part, 0) in lowest]
-        if len(energies) < len(parts):
+        if not known.keys() >= set(parts):
             screen.left_out["without a binding energy, for a part of it has no converged relaxation alone"] += 1
             continue
+        energies = [known[part] for part in parts]
         screen.binding.append(
             BindingEnergy(
                 configuration_id=record.configuration_id,
@@ -242,7 +246,7 @@ def _add_binding(screen: ScreenEnergies, host: Host, records: Iterable[Relaxatio
                 defect_distance=record.defect_distance,
                 multiplicity=record.multiplicity,
                 parts=parts,
-                binding_energy=binding_energy(_energy(record), energies, _energy(screen.pristine)),
+                binding_energy=binding_energy(_energy(record), energies, _energy(pristine)),
             )
         )
     screen.binding.sort(key=lambda one: (one.label, one.defect_distance or 0.0, one.configuration_id))

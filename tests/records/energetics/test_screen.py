@@ -113,6 +113,7 @@ def test_engines_and_supercells_are_kept_apart(store, copper):
         "The pristine supercell has no converged relaxation, so that only rankings are known."
     ]
     assert screens[1].formation == screens[1].binding == []
+    assert screens[1].left_out == {}
 
 
 def test_what_is_left_out_is_counted(store, copper):
