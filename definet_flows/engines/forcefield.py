@@ -77,7 +77,7 @@ class ForceFieldEngine(OptimizerSettings):
 
     def relax_pristine(self, host: Host) -> Relaxation:
         """Relax the pristine supercell, the energy reference."""
-        return self._relax(DefectConfiguration(host, ()), host.positions)
+        return self.relax(DefectConfiguration(host, ()))
 
     def relax(
         self, configuration: DefectConfiguration, start_positions: FloatArray | None = None, charge: int = 0
@@ -105,11 +105,8 @@ class ForceFieldEngine(OptimizerSettings):
         """
         if charge:
             raise InputError(f"A force field knows no charge, and {charge:+d} was asked for; relax it with VASP.")
-        return self._relax(configuration, start_of(configuration, start_positions, self.rattle))
-
-    def _relax(self, configuration: DefectConfiguration, start: FloatArray) -> Relaxation:
         calculator = load_potential(self.potential, self.potential_arguments, self.device)
-        atoms, sites = atoms_of(configuration, start)
+        atoms, sites = atoms_of(configuration, start_of(configuration, start_positions, self.rattle))
         descent = descend(atoms, calculator, self, self.potential)
         version = potential_version(self.potential)
         return descent.relaxation(configuration.host, sites, self.force_threshold, self.threads, version)

@@ -16,7 +16,8 @@ def start_of(configuration: DefectConfiguration, positions: FloatArray | None, r
     Parameters
     ----------
     configuration
-        What is relaxed; its id seeds the rattle, so that both starts get the same displacements.
+        What is relaxed; its id seeds the rattle, so that both starts get the same displacements. One without defects is the
+        pristine supercell, the energy reference, which is never displaced.
     positions
         [n_sites, 3] Å in host site order; None for the unrelaxed start.
     rattle
@@ -28,8 +29,15 @@ def start_of(configuration: DefectConfiguration, positions: FloatArray | None, r
         [n_sites, 3] Å.
     """
     start = configuration.host.positions if positions is None else np.asarray(positions, dtype=float)
+    if not configuration.defects:
+        return start
     rng = np.random.default_rng(int(configuration.id, 16))
     return np.asarray(start + rattle * rng.standard_normal(start.shape))
+
+
+def start_name(positions: FloatArray | None) -> str:
+    """Which of the two starts this is, by the name that folders and records give it; argument as for `start_of`."""
+    return "unrelaxed" if positions is None else "prerelaxed"
 
 
 def pristine_positions(host: Host, outcome: Relaxation, engine: str) -> FloatArray:

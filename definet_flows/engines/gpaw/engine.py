@@ -11,7 +11,7 @@ from definet_flows.engines.gpaw.settings import GpawSettings, grid_points
 from definet_flows.engines.moments import initial_moments
 from definet_flows.engines.potentials import package_versions
 from definet_flows.engines.relaxation import FloatArray, Relaxation, RunDetails
-from definet_flows.engines.starts import start_of, with_supercell_reference
+from definet_flows.engines.starts import start_name, start_of, with_supercell_reference
 from definet_flows.engines.stepping import atoms_of, descend
 from definet_flows.errors import InputError
 
@@ -56,7 +56,7 @@ class GpawEngine(GpawSettings):
 
     def relax_pristine(self, host: Host) -> Relaxation:
         """Relax the pristine supercell, the energy reference; errors as for `relax`."""
-        return self._relax(DefectConfiguration(host, ()), host.positions, "unrelaxed")
+        return self.relax(DefectConfiguration(host, ()))
 
     def relax(
         self, configuration: DefectConfiguration, start_positions: FloatArray | None = None, charge: int = 0
@@ -88,8 +88,13 @@ class GpawEngine(GpawSettings):
             raise InputError(
                 f"The GPAW engine relaxes neutral cells, and {charge:+d} was asked for; relax it with VASP."
             )
+        from definet_flows.engines.gpaw.calculator import check_installed
+
+        check_installed()
         start = start_of(configuration, start_positions, self.rattle)
-        return self._relax(configuration, start, "unrelaxed" if start_positions is None else "prerelaxed")
+        folder = self._folder(configuration, start, start_name(start_positions))
+        folder.begin(self.cores)
+        return self._followed(configuration, start, folder, len(folder.launches()))
 
     def left_behind(
         self, configuration: DefectConfiguration, start_positions: FloatArray | None = None, charge: int = 0
@@ -101,20 +106,11 @@ class GpawEngine(GpawSettings):
         configuration, start_positions, charge
             As for `relax`; the pristine supercell is the configuration without defects.
         """
-        has_defects = bool(configuration.defects)
-        start = start_of(configuration, start_positions, self.rattle) if has_defects else configuration.host.positions
-        folder = self._folder(configuration, start, "unrelaxed" if start_positions is None else "prerelaxed")
+        start = start_of(configuration, start_positions, self.rattle)
+        folder = self._folder(configuration, start, start_name(start_positions))
         if charge or not (folder.path / JOURNAL).exists():
             return None
         return self._followed(configuration, start, folder, None)
-
-    def _relax(self, configuration: DefectConfiguration, start: FloatArray, origin: str) -> Relaxation:
-        from definet_flows.engines.gpaw.calculator import check_installed
-
-        check_installed()
-        folder = self._folder(configuration, start, origin)
-        folder.begin(self.cores)
-        return self._followed(configuration, start, folder, len(folder.launches()))
 
     def _folder(self, configuration: DefectConfiguration, start: FloatArray, origin: str) -> LaunchFolder:
         name = run_name(configuration, start, origin, self.physics_hash)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from definet_flows.defects import DefectConfiguration, Host
 from definet_flows.engines.relaxation import FloatArray, Relaxation
-from definet_flows.engines.starts import start_of, with_supercell_reference
+from definet_flows.engines.starts import start_name, start_of, with_supercell_reference
 from definet_flows.engines.vasp.inputs.kpoints import kpoint_warning
 from definet_flows.engines.vasp.settings import VaspSettings
 from definet_flows.errors import InputError
@@ -58,7 +58,7 @@ class VaspEngine(VaspSettings):
 
     def relax_pristine(self, host: Host) -> Relaxation:
         """Relax the pristine supercell, the energy reference; errors as for `relax`."""
-        return self._run(DefectConfiguration(host, ()), host.positions, "unrelaxed", 0)
+        return self.relax(DefectConfiguration(host, ()))
 
     def relax(
         self, configuration: DefectConfiguration, start_positions: FloatArray | None = None, charge: int = 0
@@ -88,8 +88,10 @@ class VaspEngine(VaspSettings):
         WalltimeError
             If the wall time ends first; the same call goes on in another job.
         """
-        start = start_of(configuration, start_positions, self.rattle)
-        return self._run(configuration, start, "unrelaxed" if start_positions is None else "prerelaxed", charge)
+        job = self._job(configuration, start_positions, charge)
+        from definet_flows.engines.vasp.running.relaxing import relax
+
+        return relax(job)
 
     def left_behind(
         self, configuration: DefectConfiguration, start_positions: FloatArray | None = None, charge: int = 0
@@ -101,26 +103,19 @@ class VaspEngine(VaspSettings):
         configuration, start_positions, charge
             As for `relax`; the pristine supercell is the configuration without defects.
         """
-        has_defects = bool(configuration.defects)
-        start = start_of(configuration, start_positions, self.rattle) if has_defects else configuration.host.positions
-        job = self._job(configuration, start, "unrelaxed" if start_positions is None else "prerelaxed", charge)
+        job = self._job(configuration, start_positions, charge)
         if not job.folder.started:
             return None
         from definet_flows.engines.vasp.running.relaxing import outcome_of
 
         return outcome_of(job)
 
-    def _run(self, configuration: DefectConfiguration, start: FloatArray, origin: str, charge: int) -> Relaxation:
-        job = self._job(configuration, start, origin, charge)
-        from definet_flows.engines.vasp.running.relaxing import relax
-
-        return relax(job)
-
-    def _job(self, configuration: DefectConfiguration, start: FloatArray, origin: str, charge: int) -> VaspJob:
+    def _job(self, configuration: DefectConfiguration, start_positions: FloatArray | None, charge: int) -> VaspJob:
         try:
             from definet_flows.engines.vasp.running.job import VaspJob
         except ImportError as error:
             raise InputError(
                 f"The VASP engine needs atomate2 and custodian ({error}): pip install 'definet-flows[vasp]'."
             ) from error
-        return VaspJob(self, configuration, start, origin, charge)
+        start = start_of(configuration, start_positions, self.rattle)
+        return VaspJob(self, configuration, start, start_name(start_positions), charge)
