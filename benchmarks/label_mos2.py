@@ -13,12 +13,12 @@ import argparse
 import json
 import multiprocessing
 import time
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from labelling import converged, load_journal
 
 from definet_flows.defects import (
     DefectConfiguration,
@@ -99,31 +99,15 @@ def main() -> None:
     write_label_sets(configurations, done, arguments.out)
 
 
-def load_journal(journal: Path) -> dict[str, dict[str, Any]]:
-    """Results of earlier runs of this script, by placement; a line cut short by a kill is left out."""
-    done = {}
-    for line in journal.read_text(encoding="utf-8").splitlines() if journal.exists() else ():
-        with suppress(json.JSONDecodeError):
-            result = json.loads(line)
-            done[result["placement_id"]] = result
-    return done
-
-
 def write_label_sets(configurations: list[DefectConfiguration], done: dict[str, dict[str, Any]], out: Path) -> None:
     """Write the converged labels and print what they cost, failures included."""
     for n in SIZES:
         mine = [c for c in configurations if c.host.supercell_matrix[0][0] == n and c.placement_id in done]
         for name, engine in (("loose", LOOSE), ("tight", TIGHT)):
             outcomes = [(c, Relaxation.model_validate(done[c.placement_id][name])) for c in mine]
-            converged = [(c, outcome.positions) for c, outcome in outcomes if outcome.converged]
-            steps = sum(outcome.ionic_steps for _, outcome in outcomes)
-            hours = sum(outcome.core_hours for _, outcome in outcomes)
-            failed = [str(c) for c, outcome in outcomes if not outcome.converged]
-            print(
-                f"{n}x{n} {name}: {len(converged)} labels, {steps} evaluations, {hours:.2f} core-hours, not converged: {failed}"
-            )
-            if converged:
-                labels = LabelSet.of(converged, engine.physics)
+            resting = converged(outcomes, f"{n}x{n} {name}")
+            if resting:
+                labels = LabelSet.of(resting, engine.physics)
                 force_constants = pristine_hessian(TIGHT, labels.host).astype(np.float32)
                 replace(labels, force_constants=force_constants).save(out / f"mos2-{n}x{n}-{name}.safetensors")
 
