@@ -1,4 +1,4 @@
-"""An installed wheel finds its default checkpoint and its campaign files, away from the checkout."""
+"""What source archive and wheel hold; an installed wheel finds its checkpoint and campaigns, away from the checkout."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import json
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -30,11 +32,18 @@ print(json.dumps({
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory):
-    """A bare environment holding only our wheel; its dependencies come from this environment through PYTHONPATH."""
+def built(tmp_path_factory):
+    """Where a source archive of the checkout lies, and the wheel that was built from it."""
     where = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(where), str(ROOT)]
+    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(where), str(ROOT)]
     subprocess.run(build, check=True, capture_output=True)
+    return where
+
+
+@pytest.fixture(scope="module")
+def installed(built):
+    """A bare environment holding only our wheel; its dependencies come from this environment through PYTHONPATH."""
+    where = built
     venv.create(where / "bare", with_pip=False, symlinks=True)
     python = where / "bare" / "bin" / "python"
     site = Path(sysconfig.get_path("purelib", vars={"base": str(where / "bare"), "platbase": str(where / "bare")}))
@@ -42,6 +51,33 @@ def installed(tmp_path_factory):
     subprocess.run([sys.executable, "-m", "pip", *install, *map(str, where.glob("*.whl"))], check=True)
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
     return python, site, where
+
+
+def files_below(*folders):
+    paths = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
+    return {str(path.relative_to(ROOT)) for path in paths if "__pycache__" not in path.parts}
+
+
+def test_the_wheel_holds_package_models_and_campaigns_and_nothing_else(built):
+    (wheel,) = built.glob("*.whl")
+    held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    meant = files_below("definet_flows", "models", "workflows")
+    placed = {"models": "definet_flows/_models", "workflows": "definet_flows/_workflows"}
+    assert held == {
+        "/".join([placed.get(room, room), rest]) for room, _, rest in (name.partition("/") for name in meant)
+    }
+    assert wheel.stat().st_size < 10e6
+
+
+def test_the_source_archive_holds_what_a_developer_needs_and_no_rubbish(built):
+    (archive,) = built.glob("*.tar.gz")
+    with tarfile.open(archive) as opened:
+        held = {name.partition("/")[2] for name in opened.getnames()}
+    assert files_below("definet_flows", "models", "workflows", "tests", "benchmarks") <= held
+    assert {"LICENSE", "README.md", "CITATION.cff", "CONTRIBUTING.md", "SECURITY.md", "Makefile"} <= held
+    assert {"constraints.txt", "docs/index.md", "docs/_extensions/generated_reference.py", ".ci/run"} <= held
+    rubbish = {name for name in held if {"__pycache__", ".venv", "_build", ".git", "demo-run"} & set(Path(name).parts)}
+    assert rubbish == set()
 
 
 def test_the_wheel_carries_its_checkpoint_and_campaigns(installed):
