@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from definet_flows.launch.totals import added
 from definet_flows.records.documents import CampaignRecord
 from definet_flows.records.store import RecordStore
 
@@ -184,22 +185,14 @@ def total_of(name: str, members: Sequence[CampaignStatus]) -> CampaignStatus:
     """
     rates = [one.per_hour for one in members if one.per_hour is not None]
     left = [one.seconds_left * one.per_hour for one in members if one.seconds_left and one.per_hour]
-    return CampaignStatus(
-        name=name,
-        n_configurations=sum(one.n_configurations for one in members),
-        states=_summed([one.states for one in members]),
-        runs=_summed([one.runs for one in members]),
-        chunks=_summed([one.chunks for one in members]),
-        per_hour=sum(rates) if rates else None,
-        seconds_left=sum(left) / sum(rates) if left and len(rates) == len(members) else None,
-        failures=[],
-        standing=members[0].standing if len({one.standing for one in members}) == 1 else None,
-    )
-
-
-def _summed(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
-    names = dict.fromkeys(name for each in counts for name in each)
-    return {name: sum(each.get(name, 0) for each in counts) for name in names}
+    of_all: dict[str, Any] = {
+        "name": name,
+        "per_hour": sum(rates) if rates else None,
+        "seconds_left": sum(left) / sum(rates) if left and len(rates) == len(members) else None,
+        "failures": [],
+        "standing": members[0].standing if len({one.standing for one in members}) == 1 else None,
+    }
+    return CampaignStatus(**added(members) | of_all)
 
 
 def kind_of_reason(reason: str | None) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from definet_flows.launch.totals import added
 from definet_flows.records.documents import PredictionRecord, RelaxationRecord, SavingsRecord
 
 
@@ -60,7 +61,5 @@ def total_of(name: str, members: Sequence[CampaignSummary]) -> CampaignSummary:
     members
         At least one.
     """
-    counted = [field for field, value in members[0] if isinstance(value, int | float)]
-    sums = {field: sum(getattr(one, field) for one in members) for field in counted}
     savings = [saving for one in members for saving in one.savings]
-    return CampaignSummary(name=name, directory=members[0].directory, savings=savings, **sums)
+    return CampaignSummary(name=name, directory=members[0].directory, savings=savings, **added(members))
