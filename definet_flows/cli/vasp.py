@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +15,7 @@ from definet_flows.errors import InputError
 
 if TYPE_CHECKING:
     from definet_flows.engines import VaspEngine
+    from definet_flows.engines.vasp.inputs.sets import RunInputs
     from definet_flows.flows.campaign import Campaign
 
 
@@ -36,6 +38,10 @@ def vasp_inputs(
     ] = None,
     count: Annotated[int, typer.Option(min=1, help="How many of the configurations of each host.")] = 1,
     charge: Annotated[int, typer.Option(help="Charge of the cells; sets NELECT, for which POTCARs are needed.")] = 0,
+    elements: Annotated[
+        bool,
+        typer.Option("--elements", help="Also the first runs of the elements and compounds that `elements` relaxes."),
+    ] = False,
 ) -> None:
     """Show or write INCAR, KPOINTS and POTCAR symbols of a campaign's first configurations, without running them."""
     from definet_flows.flows import load_campaigns
@@ -47,27 +53,48 @@ def vasp_inputs(
     for plan in plans:
         with naming(plan):
             folder = directory and directory / plan.name.removeprefix(f"{plan.title}/") if plan.screening else directory
-            _inputs_of(plan, folder, count, charge)
+            _show(_of_configurations(plan, count, charge), folder)
+    if elements:
+        _show(_of_phases(plans), directory)
 
 
-def _inputs_of(plan: Campaign, directory: Path | None, count: int, charge: int) -> None:
+def _show(listed: Iterator[tuple[str, RunInputs]], directory: Path | None) -> None:
+    """Write or print the inputs of runs, each by its name."""
     try:
-        from definet_flows.engines.vasp.inputs.potcars import check_potcars
-        from definet_flows.engines.vasp.inputs.sets import input_texts, poscar_order, write_inputs
+        from definet_flows.engines.vasp.inputs.sets import input_texts, write_inputs
     except ImportError as error:
         raise InputError(f"VASP inputs need atomate2 ({error}): pip install 'definet-flows[vasp]'.") from error
-    host = plan.host.host()
-    engine = _engine(plan).in_campaign(directory or Path(), host)
-    for configuration in islice(plan.configurations.configurations(host), count):
-        name = f"{configuration.label}-{configuration.id[:8]}"
-        if charge:
-            check_potcars(engine, [configuration.species[site] for site in poscar_order(configuration)])
+    for name, inputs in listed:
         if directory is not None:
-            write_inputs(engine, configuration, directory / name, charge)
+            write_inputs(inputs, directory / name)
             typer.echo(str(directory / name))
             continue
-        shown = [(file, text) for file, text in input_texts(engine, configuration, charge).items() if file != "POSCAR"]
+        shown = [(file, text) for file, text in input_texts(inputs).items() if file != "POSCAR"]
         typer.echo("\n".join(f"# {name}: {file}\n{text}" for file, text in shown))
+
+
+def _of_configurations(plan: Campaign, count: int, charge: int) -> Iterator[tuple[str, RunInputs]]:
+    from definet_flows.engines.vasp.inputs.potcars import check_potcars
+    from definet_flows.engines.vasp.inputs.sets import poscar_order, relaxation_inputs
+
+    host = plan.host.host()
+    engine = _engine(plan).in_campaign(Path(), host)
+    for configuration in islice(plan.configurations.configurations(host), count):
+        if charge:
+            check_potcars(engine, [configuration.species[site] for site in poscar_order(configuration)])
+        name = f"{configuration.label}-{configuration.id[:8]}"
+        yield name, relaxation_inputs(engine, configuration, host.positions, charge)
+
+
+def _of_phases(plans: list[Campaign]) -> Iterator[tuple[str, RunInputs]]:
+    from definet_flows.engines.elements import own_density
+    from definet_flows.engines.elements.vasp import PhaseJob
+    from definet_flows.flows.elements import phases_of
+
+    engine = _engine(plans[0])
+    for phase in phases_of(plans).values():
+        density = own_density(engine, phase, plans[0].elements.kpoint_density)
+        yield phase.element, PhaseJob.first(engine, phase, density).inputs(None)
 
 
 def _engine(plan: Campaign) -> VaspEngine:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pymatgen.core
+import pytest
 
 from tests.vasp_standin.potcars import VALENCES, write_potcars
 
@@ -31,6 +32,17 @@ def test_without_a_folder_they_are_shown(tmp_path, invoke):
     assert files == ["INCAR", "KPOINTS", "POTCAR.spec"]
     assert "ENCUT = 500.0\n" in result.stdout
     assert result.stderr == ""
+
+
+@pytest.mark.filterwarnings("ignore:Set OLD_ERROR_HANDLING:DeprecationWarning")  # spglib, asked by pymatgen
+def test_the_inputs_of_elements_are_written_beside_them(tmp_path, invoke):
+    (tmp_path / "c.yaml").write_text(f"{CAMPAIGN}engine: {{name: vasp}}\nelements: {{kpoint_density: 64}}\n")
+    result = invoke("vasp-inputs", tmp_path / "c.yaml", "--dir", tmp_path / "inputs", "--elements")
+    assert result.exit_code == 0, result.stderr
+    assert sorted(folder.name.split("-")[0] for folder in (tmp_path / "inputs").iterdir()) == ["B", "C", "N", "V_B"]
+    assert "ISIF = 3\n" in (tmp_path / "inputs" / "B" / "INCAR").read_text()
+    grids = [(tmp_path / "inputs" / name / "KPOINTS").read_text().splitlines()[3] for name in ("B", "N")]
+    assert grids == ["5 5 5", "1 1 1"]
 
 
 def test_of_a_campaign_with_another_engine_the_defaults_are_shown(tmp_path, invoke):

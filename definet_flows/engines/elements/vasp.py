@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from pymatgen.core import Lattice, Structure
@@ -45,6 +46,14 @@ class PhaseJob:
     phase: ElementalPhase
     start: Structure
 
+    @classmethod
+    def first(cls, settings: VaspSettings, phase: ElementalPhase, kpoint_density: float | None) -> Self:
+        """The first of its runs; parameters as for `relax_with_vasp`."""
+        own = settings.model_copy(update={"kpoints": _grid(phase.structure, kpoint_density)})
+        start = phase.structure.get_sorted_structure(key=lambda site: site.specie.symbol)
+        start.add_site_property("magmom", [_moment(site.specie.symbol, phase) for site in start])
+        return cls(own, phase, start)
+
     @cached_property
     def folder(self) -> RunFolder:
         """Its directory, the same for the same content, so that a killed run is found again."""
@@ -72,12 +81,20 @@ class PhaseJob:
             All launches so far; None before the first.
         """
         frame = None if earlier is None else last_frame(earlier, self.elements)
-        structure = self.start if frame is None else self.moved(frame)
         left = steps_left(self.settings, earlier)
-        return phase_inputs(self.settings, structure, left, fixed_cell=self.phase.molecule)
+        return phase_inputs(self.settings, self._moved(frame), left, fixed_cell=self.phase.molecule)
 
-    def moved(self, frame: Frame) -> Structure:
+    def end(self) -> Structure:
+        """The last cell and positions that VASP wrote; the start where it wrote none."""
+        try:
+            return self._moved(read_run(self.folder.path).last.final)
+        except InputError:
+            return self.start
+
+    def _moved(self, frame: Frame | None) -> Structure:
         """The start with the cell and the positions of a file."""
+        if frame is None:
+            return self.start
         moments = {"magmom": self.start.site_properties["magmom"]}
         return Structure(Lattice(frame.lattice), self.elements, frame.frac_coords, site_properties=moments)
 
@@ -104,30 +121,25 @@ def relax_with_vasp(settings: VaspSettings, phase: ElementalPhase, kpoint_densit
     WalltimeError
         If the wall time ends first; the same call goes on in another job.
     """
-    own = settings.model_copy(update={"kpoints": _grid(phase.structure, kpoint_density)})
-    start = phase.structure.get_sorted_structure(key=lambda site: site.specie.symbol)
-    start.add_site_property("magmom", [_moment(site.specie.symbol, phase) for site in start])
-    jobs = [PhaseJob(own, phase, start)]
-    outcomes = [ended(jobs[0], jobs[0].inputs)]
-    end = _end(jobs[0])
-    if outcomes[0].converged and end is not None and not phase.molecule:
-        jobs.append(PhaseJob(own, phase, jobs[0].moved(end)))
-        outcomes.append(ended(jobs[1], jobs[1].inputs))
-        end = _end(jobs[1]) or end
-    last, final = outcomes[-1], start if end is None else jobs[-1].moved(end)
+    job = PhaseJob.first(settings, phase, kpoint_density)
+    outcomes = [ended(job, job.inputs)]
+    if outcomes[0].converged and not phase.molecule:
+        job = replace(job, start=job.end())
+        outcomes.append(ended(job, job.inputs))
+    last, final = outcomes[-1], job.end()
     energy = None if last.error else last.energy
     return PhaseRelaxation(
         converged=last.converged and energy is not None,
         error=last.error,
         ionic_steps=sum(one.ionic_steps or 0 for one in outcomes),
         max_force=last.max_force,
-        energy_per_atom=None if energy is None else energy / len(start),
+        energy_per_atom=None if energy is None else energy / len(final),
         lattice=final.lattice.matrix.tolist(),
         positions=final.cart_coords.tolist(),
         wall_seconds=_sum(one.wall_seconds for one in outcomes),
         core_hours=_sum(one.core_hours for one in outcomes),
         engine_version=last.engine_version,
-        kpoints=own.kpoints,
+        kpoints=job.settings.kpoints,
     )
 
 
@@ -143,13 +155,6 @@ def _grid(structure: Structure, density: float | None) -> tuple[int, int, int]:
 def _moment(symbol: str, phase: ElementalPhase) -> float:
     """µ_B per atom; molecular oxygen is a triplet."""
     return 1.0 if phase.molecule and symbol == "O" else HIGH_SPIN.get(symbol, BACKGROUND)
-
-
-def _end(job: PhaseJob) -> Frame | None:
-    try:
-        return read_run(job.folder.path).last.final
-    except InputError:  # VASP wrote nothing
-        return None
 
 
 def _cartesian(frame: Frame) -> FloatArray:

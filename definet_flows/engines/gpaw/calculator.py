@@ -145,5 +145,5 @@ def check_installed() -> None:
     except ImportError as error:
         raise InputError(
             f"The GPAW engine needs gpaw ({error}): 'make gpaw' in a checkout, or pip install 'definet-flows[gpaw]' once its "
-            "libraries are there (docs/gpaw.md)."
+            "libraries are there."
         ) from error

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import gzip
+from pathlib import Path
 
 import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 from pymatgen.io.vasp.inputs import Incar, Kpoints
 
+from definet_flows.engines import VaspEngine
 from definet_flows.engines.elements import compound_phase, elemental_phase, own_density, relax_phase
+from definet_flows.engines.elements.vasp import PhaseJob
+from definet_flows.engines.vasp.inputs.sets import input_texts
 from definet_flows.errors import InputError
 
 pytestmark = pytest.mark.filterwarnings("ignore:Set OLD_ERROR_HANDLING:DeprecationWarning")  # spglib, asked by pymatgen
+
+PINNED = Path(__file__).with_name("pinned.txt")
+"""INCAR, KPOINTS and POTCAR.spec of tungsten and of the oxygen molecule."""
 
 DENSITY = 20.0
 """Å³; coarse, for the stand-in knows no k-points."""
@@ -55,6 +62,15 @@ def test_the_level_is_that_of_the_supercells_and_the_k_points_its_own(copper):
     assert "LDIPOL" not in incar
     assert "PAW_PBE Cu_pv" in gzip.decompress((run / "POTCAR.gz").read_bytes()).decode()
     assert Kpoints.from_file(run / "KPOINTS.gz").kpts[0] == outcome.kpoints == (7, 7, 7)
+
+
+def test_the_inputs_are_these_and_no_more():
+    inputs = [
+        PhaseJob.first(VaspEngine(cores=32), elemental_phase(each), d).inputs(None)
+        for each, d in (("W", 200), ("O", None))
+    ]
+    parts = [f"# {name}\n{text}" for one in inputs for name, text in input_texts(one).items() if name != "POSCAR"]
+    assert "\n".join(parts) == PINNED.read_text()
 
 
 def test_what_has_ended_is_read_and_what_was_killed_goes_on(engine):

@@ -75,7 +75,8 @@ def test_real_space_projection_depends_on_the_supercell_alone():
 
 
 @pytest.mark.parametrize(
-    ("cores", "kpoints", "expected"), [(1, (1, 1, 1), (1, 1)), (32, (1, 1, 1), (1, 8)), (32, (2, 2, 1), (4, 4))]
+    ("cores", "kpoints", "expected"),
+    [(1, (1, 1, 1), (1, 1)), (32, (1, 1, 1), (1, 8)), (32, (2, 2, 1), (4, 4)), (32, (3, 3, 1), (4, 4))],
 )
 def test_parallelisation_follows_cores_supercell_and_kpoints(doped, cores, kpoints, expected):
     incar = incar_of(doped, cores=cores, kpoints=kpoints)

@@ -1,4 +1,4 @@
-"""Whether a k-point grid is fine enough for a supercell."""
+"""k-point grids: whether one is fine enough for a supercell, and how many of its points VASP has to compute."""
 
 from __future__ import annotations
 
@@ -30,6 +30,12 @@ def kpoint_warning(host: Host, kpoints: tuple[int, int, int]) -> str | None:
         f"The {host.name} supercell is small for {_grid_name(kpoints)}: the k-point spacing is {spacing.max():.2f} Å⁻¹, "
         f"above {COARSEST_SPACING} Å⁻¹; take a larger supercell, or kpoints: {grid}."
     )
+
+
+def points_without_symmetry(kpoints: tuple[int, int, int]) -> int:
+    """Points of a Γ-centred grid that remain where k and -k are one and nothing else is (ISYM 0)."""
+    own_opposite = int(np.prod([2 if n % 2 == 0 else 1 for n in kpoints]))
+    return (int(np.prod(kpoints)) + own_opposite) // 2
 
 
 def _grid_name(grid: tuple[int, int, int]) -> str:

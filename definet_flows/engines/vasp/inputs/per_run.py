@@ -12,7 +12,17 @@ _REAL_SPACE_ABOVE = 60
 
 
 def run_incar(n_sites: int, cores: int, n_kpoints: int) -> dict[str, Any]:
-    """Settings of a run that follow from the sites of its pristine cell and the number of cores."""
+    """Settings of a run that follow from its size and the number of cores.
+
+    Parameters
+    ----------
+    n_sites
+        Of its pristine cell.
+    cores
+        That it holds.
+    n_kpoints
+        Irreducible k-points; more groups of cores than these would be idle.
+    """
     kpar = _largest_divisor(cores, n_kpoints)
     return {
         "LREAL": "Auto" if n_sites > _REAL_SPACE_ABOVE else False,

@@ -12,11 +12,13 @@ import numpy.typing as npt
 from atomate2.vasp.sets.base import VaspInputGenerator
 from pymatgen.core import Lattice, Structure
 from pymatgen.io.vasp import Kpoints
+from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
 from definet_flows.defects import DefectConfiguration
 from definet_flows.engines.moments import Scheme, initial_moments
 from definet_flows.engines.relaxation import FloatArray
 from definet_flows.engines.vasp.incar import EXECUTION
+from definet_flows.engines.vasp.inputs.kpoints import points_without_symmetry
 from definet_flows.engines.vasp.inputs.per_run import dipole_incar, run_incar
 from definet_flows.engines.vasp.inputs.potcars import POTCARS
 from definet_flows.engines.vasp.settings import SinglePoint, VaspSettings
@@ -103,7 +105,12 @@ def relaxation_inputs(
     """
     host = configuration.host
     dipole = dipole_incar(host, charge) if settings.dipole else {}
-    incar = settings.incar | {"NSW": max_steps or settings.max_steps} | _of_this_run(settings, host.n_sites) | dipole
+    incar = (
+        settings.incar
+        | {"NSW": max_steps or settings.max_steps}
+        | _of_this_run(settings, host.n_sites, points_without_symmetry(settings.kpoints))
+        | dipole
+    )
     sites = poscar_order(configuration)
     moments = initial_moments(configuration, scheme or settings.moments[0])
     structure = Structure(
@@ -132,7 +139,10 @@ def phase_inputs(settings: VaspSettings, structure: Structure, max_steps: int, *
     """
     # Nothing breaks the symmetry of a phase, and on a dense mesh it saves most of the k-points.
     own = {"NSW": max_steps, "ISIF": 2 if fixed_cell else 3, "ISYM": 2}
-    incar = settings.incar | own | _of_this_run(settings, len(structure))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of spglib, asked by pymatgen in an old way
+        n_kpoints = len(SpacegroupAnalyzer(structure).get_ir_reciprocal_mesh(settings.kpoints))
+    incar = settings.incar | own | _of_this_run(settings, len(structure), n_kpoints)
     return RunInputs(_generator(settings, incar, 0), structure, np.arange(len(structure)))
 
 
@@ -161,35 +171,30 @@ def poscar_order(configuration: DefectConfiguration) -> npt.NDArray[np.int64]:
     return np.asarray(occupied[np.argsort(ranks, kind="stable")])
 
 
-def input_texts(settings: VaspSettings, configuration: DefectConfiguration, charge: int = 0) -> dict[str, str]:
-    """The text of each of `FILES` for a relaxation from the unrelaxed start; POTCARs are needed for a charged cell only.
+def input_texts(inputs: RunInputs) -> dict[str, str]:
+    """The text of each of `FILES`; POTCARs are needed for a charged cell only.
 
     Parameters
     ----------
-    settings
-        The settings.
-    configuration
-        What would be relaxed.
-    charge
-        Of the cell, elementary charges.
+    inputs
+        Of a run.
     """
-    inputs = relaxation_inputs(settings, configuration, configuration.host.positions, charge)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of pymatgen, about moments and cells that are as they were meant
         written = inputs.generator.get_input_set(inputs.structure, potcar_spec=True)
     return {name: f"{str(written[name]).strip()}\n" for name in FILES}
 
 
-def write_inputs(settings: VaspSettings, configuration: DefectConfiguration, folder: Path, charge: int = 0) -> None:
+def write_inputs(inputs: RunInputs, folder: Path) -> None:
     """Write `input_texts` into a folder, which is made if absent."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in input_texts(settings, configuration, charge).items():
+    for name, text in input_texts(inputs).items():
         (folder / name).write_text(text, encoding="utf-8")
 
 
-def _of_this_run(settings: VaspSettings, n_sites: int) -> dict[str, Any]:
+def _of_this_run(settings: VaspSettings, n_sites: int, n_kpoints: int) -> dict[str, Any]:
     chosen = {key: value for key, value in settings.user_incar_settings.items() if key in EXECUTION | {"LREAL"}}
-    parallel = run_incar(n_sites, settings.cores, int(np.prod(settings.kpoints)))
+    parallel = run_incar(n_sites, settings.cores, n_kpoints)
     incar = parallel | {"LWAVE": False, "LCHARG": False} | chosen
     if "NPAR" in chosen and "NCORE" not in chosen:
         del incar["NCORE"]
