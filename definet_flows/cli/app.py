@@ -68,15 +68,20 @@ for room in (
     room.register(app)
 
 # The packages whose versions change what a run computes or stores.
-VERSIONED = ("torch", "numpy", "pymatgen", "spglib", "ase", "chgnet", "jobflow", "fireworks", "maggma", "pydantic")
+VERSIONED = (
+    *("torch", "numpy", "pymatgen", "spglib", "ase", "chgnet", "gpaw", "lightning"),
+    *("jobflow", "atomate2", "custodian", "emmet-core", "fireworks", "maggma", "pymongo", "pydantic"),
+)
 
 
 def _show_version(wanted: bool) -> None:
     if not wanted:
         return
+    import platform
     from importlib.metadata import PackageNotFoundError, version
 
     typer.echo(f"definet-flows {definet_flows.__version__}")
+    typer.echo(f"  python {platform.python_version()}")
     for package in VERSIONED:
         try:
             typer.echo(f"  {package} {version(package)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import traceback
 import warnings
 from typing import Any, NoReturn
 
@@ -29,6 +30,33 @@ EXTRAS = {
     "pandas": "query",
     "pyarrow": "query",
     "pymatgen.analysis.defects": "defects",
+}
+
+# The page that helps, by the module an error was raised in; the longest name that fits counts.
+PAGES = {
+    "definet_flows.defects.host": "own-host",
+    "definet_flows.defects.point_defect": "cli",
+    "definet_flows.definet.importing": "import-weights",
+    "definet_flows.engines.gpaw": "gpaw",
+    "definet_flows.engines.potentials": "engines",
+    "definet_flows.engines.vasp": "vasp",
+    "definet_flows.flows": "campaigns",
+    "definet_flows.jobs": "campaigns",
+    "definet_flows.launch.directory": "broken-campaign",
+    "definet_flows.launch.doctor": "cluster",
+    "definet_flows.launch.fireworks": "cluster",
+    "definet_flows.launch.hpc": "cluster",
+    "definet_flows.launch.validation": "validation",
+    "definet_flows.records.address": "stores",
+    "definet_flows.records.adoption": "adopting",
+    "definet_flows.records.database": "stores",
+    "definet_flows.records.energetics": "energetics",
+    "definet_flows.records.lock": "broken-campaign",
+    "definet_flows.records.query": "query",
+    "definet_flows.training": "training",
+    "definet_flows.training.datasets": "datasets",
+    "definet_flows.training.evaluation": "evaluation",
+    "definet_flows.training.studies": "evaluation",
 }
 
 
@@ -61,7 +89,7 @@ class ReportingGroup(TyperGroup):
             _close_stdout_quietly()
             raise typer.Exit(CLOSED_PIPE) from None
         except DefinetFlowsError as error:
-            fail(str(error), error.exit_code)
+            fail(f"{error}{_where_to_read(error)}", error.exit_code)
         # The outermost frame, where a bug is told from a user's mistake: anything may arrive, and --debug shows it in full.
         except Exception as error:
             if _is_usage_error(error):
@@ -107,6 +135,13 @@ class _LevelFormatter(logging.Formatter):
 def _is_usage_error(error: Exception) -> bool:
     # Typer's own errors know how to show themselves; their base class has moved between versions of typer.
     return hasattr(error, "format_message")
+
+
+def _where_to_read(error: Exception) -> str:
+    modules = [str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)]
+    raised_in = next((name for name in reversed(modules) if name.startswith("definet_flows.")), "")
+    page = max((name for name in PAGES if f"{raised_in}.".startswith(f"{name}.")), key=len, default=None)
+    return f" See docs/{PAGES[page]}.md." if page else ""
 
 
 def _unexpected(error: Exception) -> str:

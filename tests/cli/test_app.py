@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -38,8 +39,22 @@ def test_every_command_explains_itself_with_an_example(invoke, name):
 def test_the_version_names_the_packages_that_matter(invoke):
     reply = invoke("--version")
     assert reply.stdout.startswith(f"definet-flows {definet_flows.__version__}\n")
-    for package in ("torch", "pymatgen", "chgnet", "jobflow"):
+    for package in ("python", "torch", "pymatgen", "chgnet", "jobflow", "atomate2", "fireworks"):
         assert f"  {package} " in reply.stdout
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [("re", {"report", "results", "recover"}), ("report --h", {"--html"}), ("models ", {"list", "import"})],
+)
+def test_a_shell_completes_commands_and_options(typed, offered):
+    words = f"definet-flows {typed}"
+    asked = {"COMP_WORDS": words, "COMP_CWORD": str(words.count(" ")), "_DEFINET_FLOWS_COMPLETE": "complete_bash"}
+    program = "from definet_flows.cli.app import main; main()"
+    reply = subprocess.run(
+        [sys.executable, "-c", program], env=os.environ | asked, capture_output=True, text=True, check=False
+    )
+    assert offered <= set(reply.stdout.split())
 
 
 def test_help_loads_no_heavy_package():

@@ -4,10 +4,12 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
 from definet_flows.cli import configurations
+from definet_flows.cli.failures import PAGES
 from definet_flows.errors import DefinetFlowsError
 
 ANY = ("enumerate", "--host", "hBN", "--supercell", 3, 3, 1, "--recipe", "V_B")
@@ -30,6 +32,21 @@ def test_a_foreseen_failure_is_one_sentence_and_its_exit_code(invoke, broken):
     broken(DefinetFlowsError("The disk is full."))
     reply = invoke(*ANY)
     assert (reply.exit_code, reply.stdout, reply.stderr) == (1, "", "Error: The disk is full.\n")
+
+
+def test_a_failure_names_the_page_that_helps(invoke, tmp_path):
+    (tmp_path / "campaign.yaml").write_text("name: mine\n")
+    assert invoke("run", tmp_path / "campaign.yaml", "--dir", tmp_path / "run").stderr.endswith(
+        ". See docs/campaigns.md.\n"
+    )
+    assert invoke("enumerate", "--host", "MoS2", "--recipe", "S_i").stderr.endswith(". See docs/cli.md.\n")
+
+
+def test_every_page_that_helps_is_there_and_every_room_it_stands_for():
+    root = Path(__file__).resolve().parents[2]
+    assert [page for page in PAGES.values() if not (root / "docs" / f"{page}.md").is_file()] == []
+    rooms = [root / name.replace(".", "/") for name in PAGES]
+    assert [room for room in rooms if not room.is_dir() and not room.with_suffix(".py").is_file()] == []
 
 
 def test_an_unforeseen_failure_says_how_to_get_the_traceback(invoke, broken):
