@@ -28,11 +28,12 @@ from definet_flows.defects import Host
 from definet_flows.flows.campaign import Campaign
 from definet_flows.flows.plan import PlannedRun
 from definet_flows.jobs.hosts import configuration_from
+from definet_flows.launch.fireworks.chunks import CHUNKS
 from definet_flows.launch.fireworks.cluster import Cluster
 from definet_flows.launch.fireworks.jobs import relax_job
 from definet_flows.launch.fireworks.routing import routed
 from definet_flows.launch.fireworks.submitting import Plan, plan_submission, submit
-from definet_flows.launch.fireworks.waves import CHUNKS, Waves
+from definet_flows.launch.fireworks.waves import Waves
 
 QUADRUPLES = {
     "recipes": ["V_Mo+W_Mo+V_S+Se_S", "V_Mo+W_Mo+V_S+V_S"],

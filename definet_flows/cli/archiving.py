@@ -72,7 +72,7 @@ def _of_directory(directory: str, file: Path, *, clean: bool) -> Contents:
 def _of_cluster(name: str, file: Path, config_dir: Path | None, *, clean: bool) -> tuple[Contents, list[Cleared]]:
     with opened_cluster(config_dir) as cluster:
         from definet_flows.launch.fireworks.clearing import check_ended, clear
-        from definet_flows.launch.fireworks.status import submissions_named
+        from definet_flows.launch.fireworks.submissions import submissions_named
         from definet_flows.records.archiving import write_archive
 
         with cluster.answering():

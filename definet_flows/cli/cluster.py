@@ -62,7 +62,8 @@ def _statuses(name: str | None, config_dir: Path | None, lost_after: float | Non
     if name is not None and config_dir is None and is_campaign_directory(name):
         return status_of_directory(name)
     with opened_cluster(config_dir) as cluster:
-        from definet_flows.launch.fireworks.status import status_of, submissions, submissions_named
+        from definet_flows.launch.fireworks.status import status_of
+        from definet_flows.launch.fireworks.submissions import submissions, submissions_named
 
         with cluster.answering():
             found = submissions_named(cluster.launchpad, name) if name else submissions(cluster.launchpad)
@@ -79,8 +80,8 @@ def stop(
 ) -> None:
     """Let nothing of a campaign begin any more; what runs finishes. `resume` lets it go on."""
     with opened_cluster(config_dir) as cluster:
-        from definet_flows.launch.fireworks.status import submissions_named
         from definet_flows.launch.fireworks.stopping import stop as stop_campaign
+        from definet_flows.launch.fireworks.submissions import submissions_named
 
         with cluster.answering():
             found = submissions_named(cluster.launchpad, name)
@@ -108,8 +109,8 @@ def resume(
 ) -> None:
     """Let a stopped campaign go on where it was."""
     with opened_cluster(config_dir) as cluster:
-        from definet_flows.launch.fireworks.status import submissions_named
         from definet_flows.launch.fireworks.stopping import resume as resume_campaign
+        from definet_flows.launch.fireworks.submissions import submissions_named
 
         with cluster.answering():
             found = submissions_named(cluster.launchpad, name)
@@ -140,7 +141,7 @@ def recover(
     with opened_cluster(config_dir) as cluster:
         from definet_flows.launch.fireworks.recovery import Rescue
         from definet_flows.launch.fireworks.recovery import recover as recover_campaign
-        from definet_flows.launch.fireworks.status import submissions_named
+        from definet_flows.launch.fireworks.submissions import submissions_named
 
         with cluster.answering():
             found = submissions_named(cluster.launchpad, name)

@@ -10,7 +10,8 @@ import pytest
 from definet_flows.flows import load_campaign
 from definet_flows.jobs.prerelax import PREDICT_JOB
 from definet_flows.launch.fireworks.cluster import Cluster
-from definet_flows.launch.fireworks.status import status_of, submission_named
+from definet_flows.launch.fireworks.status import status_of
+from definet_flows.launch.fireworks.submissions import submission_named
 from definet_flows.launch.fireworks.submitting import plan_submission, submit
 from tests.hpc_folders import written
 from tests.launch.fireworks.launchers import Launchers

@@ -12,7 +12,7 @@ from pymatgen.core import SETTINGS, Structure
 from definet_flows.flows import load_campaign
 from definet_flows.launch.fireworks.cluster import Cluster
 from definet_flows.launch.fireworks.recovery import Rescue, recover
-from definet_flows.launch.fireworks.status import submission_named
+from definet_flows.launch.fireworks.submissions import submission_named
 from definet_flows.launch.fireworks.submitting import plan_submission, submit
 from definet_flows.launch.fireworks.works import works_of
 from tests.cluster.test_campaign import ENGINE, QUEUE

@@ -7,8 +7,9 @@ import pytest
 from definet_flows.flows import load_campaign
 from definet_flows.launch.fireworks.cluster import Cluster
 from definet_flows.launch.fireworks.recovery import Rescue, recover
-from definet_flows.launch.fireworks.status import status_of, submission_named
+from definet_flows.launch.fireworks.status import status_of
 from definet_flows.launch.fireworks.stopping import resume, stop
+from definet_flows.launch.fireworks.submissions import submission_named
 from definet_flows.launch.fireworks.submitting import plan_submission, submit
 from tests.cluster.test_campaign import QUEUE
 from tests.faults.launchers import ForkedLauncher

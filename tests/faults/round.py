@@ -11,11 +11,12 @@ import time
 from pymongo.errors import AutoReconnect
 
 from definet_flows.errors import DefinetFlowsError
+from definet_flows.launch.fireworks.chunks import DONE
 from definet_flows.launch.fireworks.cluster import Cluster
 from definet_flows.launch.fireworks.recovery import Rescue, recover
-from definet_flows.launch.fireworks.status import submission_named
+from definet_flows.launch.fireworks.submissions import submission_named
 from definet_flows.launch.fireworks.submitting import plan_submission, submit
-from definet_flows.launch.fireworks.waves import DONE, Waves
+from definet_flows.launch.fireworks.waves import Waves
 from definet_flows.records import build_savings
 from tests.faults.kinds import AGAIN, BETWEEN, CANCELLED, CLOCK, DATABASE, DISK, KILLED, RECOVERY, SPOILERS, TIMED_OUT
 from tests.faults.launchers import FORKING, Fault, ForkedLauncher, die_at_write

@@ -7,11 +7,13 @@ from collections import Counter
 from pydantic import BaseModel, ConfigDict, Field
 
 from definet_flows.errors import InputError
+from definet_flows.launch.fireworks.chunks import CHUNKS
 from definet_flows.launch.fireworks.cluster import Cluster, batches
 from definet_flows.launch.fireworks.gate import open_again
 from definet_flows.launch.fireworks.jobs import states_of
 from definet_flows.launch.fireworks.routing import MARK
-from definet_flows.launch.fireworks.waves import CHUNKS, SUBMISSIONS, Submission, Waves
+from definet_flows.launch.fireworks.submissions import SUBMISSIONS, Submission
+from definet_flows.launch.fireworks.waves import Waves
 from definet_flows.launch.fireworks.works import Work, works_of
 
 _ENDED = {"COMPLETED", "FIZZLED", "DEFUSED", "ARCHIVED"}

@@ -16,12 +16,14 @@ from pymongo.errors import DuplicateKeyError
 from definet_flows.engines.elements import ElementalPhase
 from definet_flows.flows.campaign import Campaign
 from definet_flows.flows.elements import known_phases, phases_of, relaxed
+from definet_flows.launch.fireworks.chunks import CHUNKS
 from definet_flows.launch.fireworks.clock import database_seconds
 from definet_flows.launch.fireworks.cluster import Cluster
 from definet_flows.launch.fireworks.gate import pass_gate
 from definet_flows.launch.fireworks.jobs import FINISHED, Assignment, worker_store
 from definet_flows.launch.fireworks.routing import MARK, marked, routed
-from definet_flows.launch.fireworks.waves import CHUNKS, CLAIM_SECONDS, Submission
+from definet_flows.launch.fireworks.submissions import Submission
+from definet_flows.launch.fireworks.waves import CLAIM_SECONDS
 from definet_flows.records.energetics.elements import COLLECTION
 
 _CLAIMED = "element"

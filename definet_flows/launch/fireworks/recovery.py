@@ -15,7 +15,8 @@ from definet_flows.launch.fireworks.jobs import FINISHED, Assignment, states_of
 from definet_flows.launch.fireworks.leftovers import record_of_leftovers
 from definet_flows.launch.fireworks.mending import mend, requeue
 from definet_flows.launch.fireworks.routing import MARK
-from definet_flows.launch.fireworks.waves import Submission, Waves
+from definet_flows.launch.fireworks.submissions import Submission
+from definet_flows.launch.fireworks.waves import Waves
 from definet_flows.launch.fireworks.works import Work, reason_of, works_of
 
 logger = logging.getLogger(__name__)

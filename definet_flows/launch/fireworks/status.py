@@ -7,12 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from fireworks.core.launchpad import LaunchPad
-
-from definet_flows.errors import InputError
 from definet_flows.launch.fireworks.cluster import Cluster
 from definet_flows.launch.fireworks.stopping import was_turned_away
-from definet_flows.launch.fireworks.waves import SUBMISSIONS, Submission, Waves
+from definet_flows.launch.fireworks.submissions import Submission
+from definet_flows.launch.fireworks.waves import Waves
 from definet_flows.launch.fireworks.works import Work, reason_of, works_of
 from definet_flows.launch.status import (
     PRECEDENCE,
@@ -27,37 +25,6 @@ from definet_flows.launch.status import (
 )
 
 _QUEUED = {"WAITING", "READY", "RESERVED", "DROPPED", "PAUSED"}
-
-
-def submissions(launchpad: LaunchPad) -> list[Submission]:
-    """All campaigns that were submitted to a launchpad, by name."""
-    found = launchpad.db[SUBMISSIONS].find({}).sort("name", 1)
-    return [Submission(**{name: one[name] for name in one if name != "_id"}) for one in found]
-
-
-def submission_named(launchpad: LaunchPad, name: str) -> Submission:
-    """The campaign of a name.
-
-    Raises
-    ------
-    InputError
-        If none was submitted under it, or one with several hosts; the message lists those that were.
-    """
-    (found, *others) = submissions_named(launchpad, name)
-    if others:
-        several = ", ".join(one.name for one in (found, *others))
-        raise InputError(f"'{name}' has several hosts, and one is needed here: {several}.")
-    return found
-
-
-def submissions_named(launchpad: LaunchPad, name: str) -> list[Submission]:
-    """The campaign of a name, or those of all hosts of a file of that name; errors as for `submission_named`."""
-    listed = submissions(launchpad)
-    found = [one for one in listed if name in {one.name, one.plan.title}]
-    if not found:
-        others = ", ".join(one.name for one in listed) or "none"
-        raise InputError(f"No campaign '{name}' was submitted to this launchpad; there is {others}.")
-    return found
 
 
 def status_of(cluster: Cluster, submission: Submission, lost_after: float) -> CampaignStatus:

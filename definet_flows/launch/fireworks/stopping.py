@@ -8,7 +8,8 @@ from definet_flows.launch.fireworks.cluster import Cluster, batches
 from definet_flows.launch.fireworks.gate import StoppedJobError, open_again, shut
 from definet_flows.launch.fireworks.routing import MARK
 from definet_flows.launch.fireworks.scheduler import Launch, Scheduler
-from definet_flows.launch.fireworks.waves import Submission, Waves
+from definet_flows.launch.fireworks.submissions import Submission
+from definet_flows.launch.fireworks.waves import Waves
 from definet_flows.launch.fireworks.works import reason_of, works_of
 
 _NEVER = float("inf")

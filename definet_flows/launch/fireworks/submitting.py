@@ -14,17 +14,12 @@ from definet_flows.flows.plan import campaign_record, defect_runs
 from definet_flows.jobs import GenerateMaker
 from definet_flows.jobs.hosts import configuration_from
 from definet_flows.launch.directory import differences_from, other_physics
+from definet_flows.launch.fireworks.chunks import ACTIVE, CLAIMED, WAITING, Chunk
 from definet_flows.launch.fireworks.cluster import Cluster, batches
 from definet_flows.launch.fireworks.jobs import states_of
 from definet_flows.launch.fireworks.routing import MARK, ROLES
-from definet_flows.launch.fireworks.waves import (
-    ACTIVE,
-    CLAIMED,
-    WAITING,
-    Chunk,
-    Submission,
-    Waves,
-)
+from definet_flows.launch.fireworks.submissions import Submission
+from definet_flows.launch.fireworks.waves import Waves
 from definet_flows.records.documents import CampaignRecord, ModelSummary, PredictionRecord
 from definet_flows.records.extract import reference_of
 from definet_flows.records.store import RecordStore

@@ -7,9 +7,7 @@ releases the next.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from fireworks.core.firework import FiretaskBase, Firework, Workflow
@@ -17,101 +15,19 @@ from fireworks.core.launchpad import LaunchPad
 from fireworks.utilities.fw_utilities import explicit_serialize
 from jobflow.core.flow import Flow
 from jobflow.managers.fireworks import flow_to_workflow
-from pydantic import BaseModel, ConfigDict, Field
 from pymongo import ASCENDING, ReturnDocument
 from pymongo.errors import BulkWriteError
 
-from definet_flows.defects.host import content_hash
-from definet_flows.flows.campaign import Campaign
-from definet_flows.jobs.hosts import Defects
+from definet_flows.launch.fireworks.chunks import ACTIVE, CHUNKS, CLAIMED, DONE, WAITING, Chunk
 from definet_flows.launch.fireworks.clock import database_seconds
-from definet_flows.launch.fireworks.gate import StoppedCampaignError
 from definet_flows.launch.fireworks.jobs import PrepareJob, predict_job
 from definet_flows.launch.fireworks.routing import MARK, marked, routed
+from definet_flows.launch.fireworks.submissions import SUBMISSIONS, Submission
 
-SUBMISSIONS, CHUNKS = "definet_submissions", "definet_chunks"
-WAITING, CLAIMED, ACTIVE, DONE = "waiting", "claimed", "active", "done"
 CLAIM_SECONDS = 600.0
 """s after which a chunk that was claimed and never became a workflow is free again: its claimant died in between."""
 
 _DUPLICATE = 11000
-
-
-class Submission(BaseModel):
-    """A campaign as it was handed to the cluster."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    key: str = Field(description="Key of its record in the results store")
-    name: str = Field(description="Name of the campaign")
-    content_hash: str = Field(description="Content hash of its settings")
-    campaign: dict[str, Any] = Field(description="Its settings, resources included")
-    place: dict[str, Any] = Field(description="Directory of its runs, and wall time of a relaxation's job in s")
-    prepared: bool = Field(default=False, description="The pristine crystal is relaxed and on record")
-    preparing: float | None = Field(default=None, description="When somebody set out to add the workflow that does, s")
-    stopped: bool = Field(default=False, description="Nothing of it is to begin until it is resumed")
-
-    @property
-    def plan(self) -> Campaign:
-        """The campaign."""
-        return Campaign.model_validate(self.campaign)
-
-    def check_going(self) -> None:
-        """Refuse to go on with a campaign that was stopped.
-
-        Raises
-        ------
-        StoppedCampaignError
-            If it was; the message says how it goes on.
-        """
-        if self.stopped:
-            raise StoppedCampaignError(f"{self.name} is stopped: definet-flows resume {self.plan.title} lets it go on.")
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """Configurations that are predicted together.
-
-    Attributes
-    ----------
-    identity
-        The same for the same configurations of the same campaign settings.
-    configurations
-        Changed sites of each.
-    ids
-        Content id of each.
-    drawn
-        Whether each is relaxed from both starts.
-    settings
-        Content hash of the campaign's settings.
-    """
-
-    identity: str
-    configurations: list[Defects]
-    ids: list[str]
-    drawn: list[bool]
-    settings: str
-
-    @classmethod
-    def of(cls, submission: Submission, listed: Sequence[tuple[str, list[Any], bool]]) -> Chunk:
-        """The chunk of some configurations, each given as its id, its changed sites and whether it is drawn."""
-        ids = [identity for identity, _, _ in listed]
-        identity = content_hash([submission.key, submission.content_hash, ids], 32)
-        drawn = [both for *_, both in listed]
-        return cls(identity, [defects for _, defects, _ in listed], ids, drawn, submission.content_hash)
-
-    def document(self, campaign: str, index: int) -> dict[str, Any]:
-        """The chunk as it is stored."""
-        # As text: a database spends far more on thousands of nested fields, and nothing asks for one of them.
-        listed = json.dumps([self.ids, self.configurations, self.drawn], separators=(",", ":"))
-        fields = {"settings": self.settings, "n_configurations": len(self.ids), "listed": listed}
-        return {"_id": self.identity, "campaign": campaign, "index": index, "state": WAITING, **fields}
-
-    @classmethod
-    def from_document(cls, content: dict[str, Any]) -> Chunk:
-        """The chunk of a stored document."""
-        ids, configurations, drawn = json.loads(content["listed"])
-        return cls(content["_id"], configurations, ids, drawn, content["settings"])
 
 
 class Waves:
@@ -132,7 +48,7 @@ class Waves:
     def submission(self) -> Submission | None:
         """The campaign as it was submitted; None if it was not."""
         found = self._submissions.find_one({"_id": self.campaign})
-        return None if found is None else Submission(**{name: found[name] for name in found if name != "_id"})
+        return None if found is None else Submission.from_document(found)
 
     def write(self, submission: Submission) -> None:
         """Put the submission in, or its settings in place of earlier ones."""
@@ -257,7 +173,7 @@ class Waves:
         if screening is None:
             return [submission]
         found = self._submissions.find({"campaign.screening": screening}).sort("name", ASCENDING)
-        return [Submission(**{name: one[name] for name in one if name != "_id"}) for one in found]
+        return [Submission.from_document(one) for one in found]
 
     def finish(self, chunk: str) -> None:
         """Note that the jobs of a chunk have ended."""

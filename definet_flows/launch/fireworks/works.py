@@ -13,7 +13,7 @@ from definet_flows.launch.fireworks.clock import clocks, database_seconds, secon
 from definet_flows.launch.fireworks.cluster import Cluster, batches
 from definet_flows.launch.fireworks.routing import MARK
 from definet_flows.launch.fireworks.scheduler import Launch, Scheduler
-from definet_flows.launch.fireworks.waves import Submission
+from definet_flows.launch.fireworks.submissions import Submission
 
 SILENT = "the launcher gave no sign of life"
 """Why a job is lost that no queue knows of."""

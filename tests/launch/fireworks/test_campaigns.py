@@ -12,7 +12,8 @@ from definet_flows.engines import ForceFieldEngine
 from definet_flows.flows import load_campaign
 from definet_flows.jobs.prerelax import PREDICT_JOB
 from definet_flows.launch.fireworks.recovery import Rescue, recover
-from definet_flows.launch.fireworks.status import status_of, submission_named
+from definet_flows.launch.fireworks.status import status_of
+from definet_flows.launch.fireworks.submissions import submission_named
 from definet_flows.launch.local import run_campaign
 from definet_flows.launch.status import kind_of_reason
 from definet_flows.records import build_savings, open_store

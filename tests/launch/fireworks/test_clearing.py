@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 
 from definet_flows.cli.app import app
 from definet_flows.errors import InputError
+from definet_flows.launch.fireworks.chunks import CHUNKS
 from definet_flows.launch.fireworks.clearing import check_ended, clear
-from definet_flows.launch.fireworks.status import submission_named, submissions
 from definet_flows.launch.fireworks.stopping import stop
-from definet_flows.launch.fireworks.waves import CHUNKS
+from definet_flows.launch.fireworks.submissions import submission_named, submissions
 from definet_flows.records import open_store
 
 pytestmark = [

@@ -6,7 +6,7 @@ import pytest
 
 from definet_flows.launch.fireworks.elements import submit_elements
 from definet_flows.launch.fireworks.routing import MARK
-from definet_flows.launch.fireworks.status import submission_named
+from definet_flows.launch.fireworks.submissions import submission_named
 from definet_flows.records.energetics import ElementRecord
 
 BROUGHT = '{recipes: ["Al_Cu", "Ni_Cu", "Mo_Cu"]}'

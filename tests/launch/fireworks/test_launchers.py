@@ -7,8 +7,9 @@ from collections import Counter
 import pytest
 
 from definet_flows.flows.plan import plan_runs
+from definet_flows.launch.fireworks.chunks import DONE
 from definet_flows.launch.fireworks.submitting import plan_submission
-from definet_flows.launch.fireworks.waves import DONE, Waves
+from definet_flows.launch.fireworks.waves import Waves
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ import torch
 from definet_flows.definet import DefiNet
 from definet_flows.launch.fireworks.attempts import ATTEMPTS
 from definet_flows.launch.fireworks.recovery import Rescue, recover
-from definet_flows.launch.fireworks.status import submission_named
+from definet_flows.launch.fireworks.submissions import submission_named
 from tests.faults.launchers import Fault, ForkedLauncher
 
 pytestmark = pytest.mark.slow

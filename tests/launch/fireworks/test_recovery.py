@@ -6,10 +6,12 @@ import signal
 
 import pytest
 
+from definet_flows.launch.fireworks.chunks import DONE
 from definet_flows.launch.fireworks.mending import mend
 from definet_flows.launch.fireworks.recovery import Rescue, recover
-from definet_flows.launch.fireworks.status import status_of, submission_named
-from definet_flows.launch.fireworks.waves import DONE, Waves
+from definet_flows.launch.fireworks.status import status_of
+from definet_flows.launch.fireworks.submissions import submission_named
+from definet_flows.launch.fireworks.waves import Waves
 from definet_flows.launch.fireworks.works import works_of
 from definet_flows.launch.local import run_campaign
 from definet_flows.records import open_store

@@ -8,8 +8,9 @@ from definet_flows.errors import InputError
 from definet_flows.flows import load_campaigns
 from definet_flows.launch.fireworks.gate import StoppedCampaignError
 from definet_flows.launch.fireworks.recovery import Rescue, recover
-from definet_flows.launch.fireworks.status import status_of, submission_named, submissions_named
+from definet_flows.launch.fireworks.status import status_of
 from definet_flows.launch.fireworks.stopping import resume, stop
+from definet_flows.launch.fireworks.submissions import submission_named, submissions_named
 from definet_flows.launch.fireworks.submitting import plan_submission, submit
 from definet_flows.launch.fireworks.waves import Waves
 

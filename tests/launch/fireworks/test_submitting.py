@@ -6,8 +6,10 @@ import bson
 import pytest
 
 from definet_flows.errors import InputError
+from definet_flows.launch.fireworks.chunks import ACTIVE, CHUNKS, CLAIMED, WAITING
+from definet_flows.launch.fireworks.submissions import SUBMISSIONS
 from definet_flows.launch.fireworks.submitting import AlreadySubmittedError, plan_submission, submit
-from definet_flows.launch.fireworks.waves import ACTIVE, CHUNKS, CLAIMED, SUBMISSIONS, WAITING, Waves
+from definet_flows.launch.fireworks.waves import Waves
 
 
 def waves_of(cluster):

@@ -12,7 +12,7 @@ import pytest
 from pymatgen.core import SETTINGS, Structure
 
 from definet_flows.launch.fireworks.recovery import Rescue, recover
-from definet_flows.launch.fireworks.status import submission_named
+from definet_flows.launch.fireworks.submissions import submission_named
 from tests.faults.disks import NoDiskError, fill, small_disk
 from tests.faults.launchers import Fault, ForkedLauncher
 from tests.vasp_standin.potcars import write_potcars
