@@ -112,6 +112,8 @@ def references_for(
 ) -> References:
     """What goes with the energies of an engine: the lowest phase of each element and compound of its level.
 
+    Of a phase that was relaxed with several densities of k-points the finest counts.
+
     Parameters
     ----------
     engine
@@ -122,13 +124,13 @@ def references_for(
         What it says takes the place of records, where it is of the engine's physics hash.
     """
     found, level = References(), level_hash(engine.physics)
-    for phase in phases:
-        if phase.energy_per_atom is not None and level_hash(phase.engine.physics) == level:
+    mine = (one for one in phases if level_hash(one.engine.physics) == level)
+    densest = {(one.element, one.phase): one for one in sorted(mine, key=lambda one: one.kpoint_density or 0.0)}
+    for phase in densest.values():
+        if phase.energy_per_atom is not None:
             atoms = atoms_in(phase.element)
-            known, energy = (
-                found.elements if len(atoms) == 1 else found.compounds,
-                phase.energy_per_atom * sum(atoms.values()),
-            )
+            known = found.elements if len(atoms) == 1 else found.compounds
+            energy = phase.energy_per_atom * sum(atoms.values())
             known[phase.element] = min(energy, known.get(phase.element, energy))
     if table is not None and table.physics_hash == engine.physics_hash:
         found.elements.update(table.elements)

@@ -147,6 +147,15 @@ def test_the_lowest_converged_phase_of_each_element_and_compound_is_taken(copper
     assert references_for(other, found).elements == {"Al": -9.0}
 
 
+def test_of_one_phase_the_finest_k_points_count():
+    phases = [
+        element("Al", energy, "fcc").model_copy(update={"kpoint_density": d})
+        for energy, d in ((-2.0, 200.0), (-2.3, 30.0))
+    ]
+    found = references_for(phases[0].engine, [*phases, element("Al", -1.0, "bcc")])
+    assert found.elements == {"Al": -2.0}
+
+
 def test_phases_go_with_supercells_of_the_same_level_whatever_their_k_points():
     engines = [VaspEngine(), VaspEngine(kpoints=(2, 2, 1), rattle=0.01), VaspEngine(user_incar_settings={"ENCUT": 400})]
     mine, finer, coarser = (level_hash(engine.physics) for engine in engines)
