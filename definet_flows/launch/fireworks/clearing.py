@@ -14,9 +14,10 @@ from definet_flows.launch.fireworks.jobs import states_of
 from definet_flows.launch.fireworks.routing import MARK
 from definet_flows.launch.fireworks.submissions import SUBMISSIONS, Submission
 from definet_flows.launch.fireworks.waves import Waves
-from definet_flows.launch.fireworks.works import Work, works_of
+from definet_flows.launch.fireworks.works import HELD, NEVER, Work, works_of
 
 _ENDED = {"COMPLETED", "FIZZLED", "DEFUSED", "ARCHIVED"}
+_BUSY = {*HELD, "LOST", "DROPPED"}
 
 
 class Cleared(BaseModel):
@@ -49,10 +50,10 @@ def check_ended(cluster: Cluster, submission: Submission, *, clean: bool) -> Non
     """
     name = submission.plan.title
     with cluster.answering():
-        works = works_of(cluster, submission, float("inf"))
+        works = works_of(cluster, submission, NEVER)
         chunks = Waves(cluster.launchpad, submission.key).counts()
     states = Counter(work.state for work in works)
-    running = sum(states[state] for state in ("RUNNING", "RESERVED", "LOST", "DROPPED"))
+    running = sum(states[state] for state in _BUSY)
     if running:
         raise InputError(
             f"{running} jobs of {submission.name} run: wait for them, or definet-flows stop {name}; "

@@ -1,4 +1,8 @@
-"""Whether jobs of a campaign may begin: asked by each job when a launcher has taken it, whatever was queued before a stop."""
+"""Whether jobs of a campaign may begin: asked by each job when a launcher has taken it, whatever was queued before a stop.
+
+A stop is noted twice: with the submission, for whoever releases chunks in the launchpad, and here beside the results, the only
+database that the function of a jobflow job has at hand.
+"""
 
 from __future__ import annotations
 

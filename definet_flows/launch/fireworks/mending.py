@@ -11,21 +11,24 @@ import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from fireworks.core.launchpad import LaunchPad, WFLock
 
 from definet_flows.launch.fireworks.cluster import batches
 from definet_flows.launch.fireworks.routing import MARK
 from definet_flows.launch.fireworks.waves import Waves
+from definet_flows.launch.fireworks.works import HELD
 
 logger = logging.getLogger(__name__)
 
 Kind = Literal["locked", "stray", "requeued", "ended", "unheld", "claimed", "preparing"]
+"""In the order in which they are put right: what is locked cannot be changed, and what a chunk became is looked for last."""
 
 _ENDED = {"COMPLETED", "FIZZLED"}
 _QUEUED = {"READY", "WAITING"}
 _LOOKS = 10
+"""Times that a trace has to be seen, so that two short ones of two launchers are not taken for one that stays."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ def mend(launchpad: LaunchPad, campaign: str, patience: float) -> int:
     while left and time.monotonic() < end:
         time.sleep(patience / _LOOKS)
         left &= set(_traces(launchpad, waves))
-    order: tuple[Kind, ...] = ("locked", "stray", "requeued", "ended", "unheld", "claimed", "preparing")
+    order = get_args(Kind)
     for trace in sorted(left, key=lambda one: (order.index(one.kind), str(one.of))):
         logger.info("%s %s was left half-written", trace.kind, trace.of)
         _put_right(launchpad, waves, trace)
@@ -107,7 +110,7 @@ def _traces(launchpad: LaunchPad, waves: Waves) -> Iterator[Trace]:
         kind = _kind_of_state(state, filed.get(fw_id), has_launches=bool(one["launches"]))
         if kind is not None:
             yield Trace(kind, fw_id, f"{state} {filed.get(fw_id)} {one['launches']}")
-        elif state in {"RUNNING", "RESERVED"}:
+        elif state in HELD:
             held[one["launches"][-1]] = fw_id
     yield from _unheld(launchpad, held)
     yield from (Trace("claimed", chunk, str(since)) for chunk, since in waves.claims())
@@ -124,7 +127,7 @@ def _kind_of_state(state: str, filed: str | None, *, has_launches: bool) -> Kind
         return "ended"
     if state in _QUEUED and filed in _ENDED:
         return "requeued"
-    if state in {"RUNNING", "RESERVED"} and not has_launches:
+    if state in HELD and not has_launches:
         return "unheld"
     return None
 

@@ -145,25 +145,27 @@ def _requeued(cluster: Cluster, submission: Submission, wanted: Sequence[tuple[W
         return 0, 0
     assignment = Assignment.read(cluster.store, submission.key)
     outcomes = [_requeue(cluster, submission, assignment, work, why) for work, why in wanted]
-    return sum(one is not None for one in outcomes), sum(bool(one) for one in outcomes)
+    return sum(is_requeued for is_requeued, _ in outcomes), sum(is_recorded for _, is_recorded in outcomes)
 
 
-def _requeue(cluster: Cluster, submission: Submission, assignment: Assignment, work: Work, why: str) -> bool | None:
-    """Queue a job again, unless somebody else has; whether it was put on record."""
+def _requeue(
+    cluster: Cluster, submission: Submission, assignment: Assignment, work: Work, why: str
+) -> tuple[bool, bool]:
+    """Queue a job again, unless somebody else has; whether it was, and whether it was put on record before."""
     launchpad = cluster.launchpad
     try:
         with WFLock(launchpad, work.fw_id):
             now = Work.from_document(launchpad.fireworks.find_one({"fw_id": work.fw_id}))
             if now.launches != work.launches or now.state not in {"FIZZLED", "COMPLETED"}:
-                return None
+                return False, False
             is_recorded = work.state != "COMPLETED" and _record(cluster, submission, assignment, work, why)
             noted = {"$addToSet": {f"spec.{MARK}.recovered": work.launch}}
             launchpad.fireworks.update_one({"fw_id": work.fw_id}, noted)
             requeue(launchpad, work.fw_id)
     except LockedWorkflowError:
         logger.warning("job %s was left alone: others change its workflow all the time; recover again", work.fw_id)
-        return None
-    return is_recorded
+        return False, False
+    return True, is_recorded
 
 
 def _record(cluster: Cluster, submission: Submission, assignment: Assignment, work: Work, why: str) -> bool:

@@ -108,6 +108,7 @@ class Scheduler:
         if told is None:
             return None
         rows = [line.split() for line in told.splitlines()]
+        # qstat's last column is the queue and the one before it the state, whatever stands between.
         place = 1 if self.kind == "slurm" else -2
         return {row[0].split(".")[0]: row[place] for row in rows if len(row) >= 2 and row[0][0].isdigit()}
 

@@ -10,9 +10,7 @@ from definet_flows.launch.fireworks.routing import MARK
 from definet_flows.launch.fireworks.scheduler import Launch, Scheduler
 from definet_flows.launch.fireworks.submissions import Submission
 from definet_flows.launch.fireworks.waves import Waves
-from definet_flows.launch.fireworks.works import reason_of, works_of
-
-_NEVER = float("inf")
+from definet_flows.launch.fireworks.works import HELD, NEVER, reason_of, works_of
 
 
 class Stop(BaseModel):
@@ -57,8 +55,8 @@ def stop(cluster: Cluster, submission: Submission, *, now: bool = False) -> Stop
     with cluster.answering():
         shut(cluster.store, submission.key)
         waves.note_stopped(stopped=True)
-        works = works_of(cluster, submission, _NEVER)
-        launches = [work.launch for work in works if work.launch is not None and work.state in {"RUNNING", "RESERVED"}]
+        works = works_of(cluster, submission, NEVER)
+        launches = [work.launch for work in works if work.launch is not None and work.state in HELD]
         cancelled, unreached = _cancelled(cluster, submission, launches) if now else (0, 0)
         for work in works:
             if work.state in {"RESERVED", "DROPPED"}:
@@ -93,7 +91,7 @@ def resume(cluster: Cluster, submission: Submission) -> Resumption:
         open_again(cluster.store, submission.key)
         held = launchpad.fireworks.find({f"spec.{MARK}.campaign": submission.key, "state": "PAUSED"}, {"fw_id": 1})
         n_freed = sum(launchpad.resume_fw(one["fw_id"]) is not None for one in list(held))
-        works = works_of(cluster, submission, _NEVER)
+        works = works_of(cluster, submission, NEVER)
         turned_away = [one for one in works if one.state == "FIZZLED" and was_turned_away(reason_of(launchpad, one))]
         for work in turned_away:
             launchpad.rerun_fw(work.fw_id)

@@ -18,7 +18,11 @@ from definet_flows.launch.fireworks.submissions import Submission
 SILENT = "the launcher gave no sign of life"
 """Why a job is lost that no queue knows of."""
 
-_HELD = ("RUNNING", "RESERVED")
+HELD = ("RUNNING", "RESERVED")
+"""States of a job that a launch holds, by FireWorks."""
+
+NEVER = float("inf")
+"""s; no launcher is silent for so long: only the queue is believed."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ def works_of(cluster: Cluster, submission: Submission, lost_after: float) -> lis
     fields = {"fw_id": 1, "state": 1, "launches": 1, f"spec.{MARK}": 1}
     found = launchpad.fireworks.find({f"spec.{MARK}.campaign": submission.key}, fields)
     works = [Work.from_document(content) for content in found]
-    held = [work for work in works if work.state in _HELD and work.launches]
+    held = [work for work in works if work.state in HELD and work.launches]
     fates = _fates(cluster, submission, held, lost_after)
     return [fates.get(work.fw_id, work) for work in works]
 
