@@ -15,7 +15,7 @@ from pymatgen.core import Lattice, Structure
 from definet_flows.defects import DefectConfiguration, Host
 from definet_flows.definet import DefiNet, DefiNetConfig, ModelCard, save_checkpoint
 from definet_flows.engines import ForceFieldEngine, Relaxation
-from definet_flows.records.documents import ModelSummary, PredictionRecord
+from definet_flows.records.documents import CampaignRecord, ModelSummary, PredictionRecord
 from definet_flows.records.extract import record_from_relaxation
 from definet_flows.records.keys import prediction_key
 
@@ -115,3 +115,19 @@ def prediction(configuration, passed=True, model=MODEL, reference_hash="", expos
 def record(configuration, prediction=None, engine=ENGINE, campaign="copper", charge=0, **outcome):
     report = relaxation(configuration, **outcome)
     return record_from_relaxation(configuration, report, engine, campaign, prediction, charge)
+
+
+def campaign_record(name="copper", hosts=None, **changes):
+    """The record of a campaign that planned nothing, on the copper host or on others; `changes` replace fields."""
+    fields = {
+        "key": "k",
+        "name": name,
+        "content_hash": "h",
+        "settings": {},
+        "hosts": {one.fingerprint: one.to_dict() for one in ([host()] if hosts is None else hosts)},
+        "engine_name": "forcefield",
+        "physics": ENGINE.physics,
+        "physics_hash": ENGINE.physics_hash,
+        "model": None,
+    }
+    return CampaignRecord(**fields | changes)

@@ -4,24 +4,13 @@ import numpy as np
 import pytest
 
 from definet_flows.analysis.accounting import campaign_account, engine_costs
-from definet_flows.records.documents import CampaignRecord
 from definet_flows.records.savings import prediction_charge
+from tests import copper
 from tests.analysis.savings_records import pair, run
 
 
 def campaign(n_configurations):
-    return CampaignRecord(
-        key="k",
-        name="test",
-        content_hash="h",
-        settings={},
-        hosts={},
-        engine_name="forcefield",
-        physics={},
-        physics_hash="p",
-        model=None,
-        configuration_ids=[f"{number:016x}" for number in range(n_configurations)],
-    )
+    return copper.campaign_record("test", configuration_ids=[f"{number:016x}" for number in range(n_configurations)])
 
 
 def pairs_saving(*core_hours):

@@ -8,7 +8,6 @@ from definet_flows.flows import load_campaign
 from definet_flows.flows.plan import campaign_record, plan_runs
 from definet_flows.launch.watching import is_campaign_directory, status_of_directory
 from definet_flows.records import StoreContentError, open_store
-from definet_flows.records.documents import CampaignRecord
 from definet_flows.records.lock import is_held
 
 
@@ -52,18 +51,7 @@ def test_the_states_and_the_runs_that_are_left(directory):
 
 def test_runs_that_were_adopted_have_a_status_too(copper, tmp_path):
     configuration = copper.configuration()
-    record = CampaignRecord(
-        key="k",
-        name="adopted",
-        content_hash="h",
-        settings={},
-        hosts={copper.host().fingerprint: copper.host().to_dict()},
-        engine_name="forcefield",
-        physics=copper.ENGINE.physics,
-        physics_hash=copper.ENGINE.physics_hash,
-        model=None,
-        configuration_ids=[configuration.id],
-    )
+    record = copper.campaign_record("adopted", configuration_ids=[configuration.id])
     with open_store(tmp_path / "adopted") as store:
         store.put_campaign(record)
         store.add_relaxations([copper.record(configuration)])

@@ -4,29 +4,16 @@ import bson
 import pytest
 
 from definet_flows.records import StoreContentError, open_store
-from definet_flows.records.documents import CampaignRecord
 from definet_flows.records.pieces import PIECE, cut
 
 MEGABYTE = 2**20
 
 
 @pytest.fixture
-def campaign():
+def campaign(copper):
     """The plan of 60,000 configurations."""
     planned = [f"{number:016x}" for number in range(60_000)]
-    return CampaignRecord(
-        key="k",
-        name="large",
-        content_hash="h",
-        settings={},
-        hosts={},
-        engine_name="forcefield",
-        physics={},
-        physics_hash="p",
-        model=None,
-        configuration_ids=planned,
-        baseline_ids=planned[: PIECE + 1],
-    )
+    return copper.campaign_record("large", configuration_ids=planned, baseline_ids=planned[: PIECE + 1])
 
 
 @pytest.mark.parametrize("kind", ["embedded", "database"])

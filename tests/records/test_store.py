@@ -15,7 +15,7 @@ from definet_flows.records import (
     build_savings,
     open_store,
 )
-from definet_flows.records.documents import SCHEMA_VERSION, CampaignRecord
+from definet_flows.records.documents import SCHEMA_VERSION
 from definet_flows.records.extract import pristine_configuration
 
 
@@ -39,22 +39,6 @@ def runs(copper):
     prediction = copper.prediction(configurations[0])
     prerelaxed = copper.record(configurations[0], prediction, steps=2)
     return [copper.record(one) for one in configurations] + [prerelaxed], [prediction]
-
-
-def campaign_record(copper, **changes):
-    host = copper.host()
-    fields = {
-        "key": "k",
-        "name": "copper",
-        "content_hash": "h",
-        "settings": {},
-        "hosts": {host.fingerprint: host.to_dict()},
-        "engine_name": "forcefield",
-        "physics": copper.ENGINE.physics,
-        "physics_hash": copper.ENGINE.physics_hash,
-        "model": None,
-    }
-    return CampaignRecord(**(fields | changes))
 
 
 def by_key(records):
@@ -162,7 +146,7 @@ def test_questions_have_the_same_answers_everywhere(store, runs, copper, criteri
 
 
 def test_every_structure_can_be_rebuilt(store, copper, runs):
-    store.put_campaign(campaign_record(copper))
+    store.put_campaign(copper.campaign_record())
     store.add_relaxations([*runs[0], copper.record(pristine_configuration(copper.host()))])
     for record in store.relaxations(positions=True):
         configuration = store.configuration(record)
@@ -178,14 +162,14 @@ def test_a_host_that_no_campaign_has_is_named(store, runs):
 
 
 def test_a_campaign_is_put_in_place_of_itself(store, copper):
-    store.put_campaign(campaign_record(copper))
-    store.put_campaign(campaign_record(copper, baseline_ids=["a"]))
-    store.put_campaign(campaign_record(copper, key="other", name="another"))
+    store.put_campaign(copper.campaign_record())
+    store.put_campaign(copper.campaign_record(baseline_ids=["a"]))
+    store.put_campaign(copper.campaign_record(key="other", name="another"))
     assert [(one.name, one.baseline_ids) for one in store.campaigns()] == [("another", []), ("copper", ["a"])]
 
 
 def test_savings_are_kept(store, copper, runs):
-    store.put_campaign(campaign_record(copper))
+    store.put_campaign(copper.campaign_record())
     store.add_relaxations(runs[0])
     store.add_predictions(runs[1])
     savings = build_savings(store)

@@ -20,24 +20,14 @@ from definet_flows.analysis.figures.tables import ATOM_COLUMNS, LEFT_OUT, PAIR_C
 from definet_flows.analysis.results import CampaignResults
 from definet_flows.analysis.savings import Outcome
 from definet_flows.errors import InputError
-from definet_flows.records.documents import CampaignRecord
+from tests import copper
 from tests.analysis.savings_records import HOST, pair, run
 
 PAIR_PLOTS = [plot_ionic_steps, plot_supercells, plot_core_hours, plot_savings]
 
 
 def results(records):
-    campaign = CampaignRecord(
-        key="k",
-        name="test",
-        content_hash="h",
-        settings={},
-        hosts={},
-        engine_name="forcefield",
-        physics={"force_threshold": 0.01},
-        physics_hash="p",
-        model=None,
-    )
+    campaign = copper.campaign_record("test", physics={"force_threshold": 0.01})
     return CampaignResults(campaign, [], [], records)
 
 

@@ -11,7 +11,6 @@ from definet_flows.engines import VaspEngine
 from definet_flows.errors import InputError
 from definet_flows.records import RecordStore, build_savings, open_store
 from definet_flows.records.adoption import adopt_directories, checkpoint_origin, named_origin
-from definet_flows.records.documents import CampaignRecord
 from tests import copper, vasp_runs
 
 
@@ -316,18 +315,8 @@ def test_starts_of_a_known_checkpoint_carry_its_hash(adopt, runs, copper, tmp_pa
     assert found.record.checkpoint_hash == origin.model.checkpoint_hash
 
 
-def test_a_campaign_of_the_same_host_is_left_as_it_is(adopt, store, runs, host):
-    campaign = CampaignRecord(
-        key="k",
-        name="our own",
-        content_hash="h",
-        settings={"a": 1},
-        hosts={host.fingerprint: host.to_dict()},
-        engine_name="vasp",
-        physics={},
-        physics_hash="p",
-        model=None,
-    )
+def test_a_campaign_of_the_same_host_is_left_as_it_is(adopt, store, runs, host, copper):
+    campaign = copper.campaign_record("our own", [host], settings={"a": 1}, engine_name="vasp")
     store.put_campaign(campaign)
     assert all(one.record.campaign == "our own" for one in adopt(runs))
     assert store.campaigns() == [campaign]

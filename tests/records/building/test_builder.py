@@ -6,19 +6,10 @@ import random
 import pytest
 
 from definet_flows.records import RecordStore, SavingsBuilder, StoreContentError, build_savings, open_store
-from definet_flows.records.documents import BuildFailure, CampaignRecord
+from definet_flows.records.documents import BuildFailure
 
 CHANGES = ({0: "Vac"}, {0: "Al"}, {0: "Vac", 1: "Al"}, {0: "Vac", 9: "Al"})
 QUANTILES = [(0.5, 0.05), (0.99, 0.2), (1.0, 0.5)]
-
-
-@pytest.fixture(params=["memory", "embedded", "database"])
-def store(request, tmp_path):
-    """The same records are built in every kind of store."""
-    place = {"embedded": lambda: tmp_path / "run", "database": lambda: request.getfixturevalue("mongo_address")}
-    opened = RecordStore.in_memory() if request.param == "memory" else open_store(place[request.param]())
-    with opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -30,21 +21,9 @@ def models(copper):
 
 
 def campaign(copper, model=None, drawn=CHANGES, **changes):
-    host = copper.host()
-    fields = {
-        "key": "k",
-        "name": "copper",
-        "content_hash": "h",
-        "settings": {},
-        "hosts": {host.fingerprint: host.to_dict()},
-        "engine_name": "forcefield",
-        "physics": {},
-        "physics_hash": "",
-        "model": model,
-        "configuration_ids": [copper.configuration(each).id for each in CHANGES],
-        "baseline_ids": [copper.configuration(each).id for each in drawn],
-    }
-    return CampaignRecord(**fields | changes)
+    planned = [copper.configuration(each).id for each in CHANGES]
+    fields = {"configuration_ids": planned, "baseline_ids": [copper.configuration(each).id for each in drawn]}
+    return copper.campaign_record(model=model, **fields | changes)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ import pytest
 
 from definet_flows.engines import ForceFieldEngine
 from definet_flows.records import COARSE_FORCE, RecordStore, build_savings, steps_to
-from definet_flows.records.documents import CampaignRecord
 from definet_flows.records.extract import record_from_relaxation
 
 OTHER_ENGINE = ForceFieldEngine(potential="another.Potential")
@@ -12,22 +11,8 @@ OTHER_ENGINE = ForceFieldEngine(potential="another.Potential")
 
 @pytest.fixture
 def store(copper):
-    host = copper.host()
     with RecordStore.in_memory() as opened:
-        opened.put_campaign(
-            CampaignRecord(
-                key="k",
-                name="copper",
-                content_hash="h",
-                settings={},
-                hosts={host.fingerprint: host.to_dict()},
-                engine_name="forcefield",
-                physics={},
-                physics_hash="",
-                model=None,
-                baseline_ids=[copper.configuration().id],
-            )
-        )
+        opened.put_campaign(copper.campaign_record(baseline_ids=[copper.configuration().id]))
         yield opened
 
 

@@ -1,36 +1,14 @@
 from __future__ import annotations
 
-import pytest
-
-from definet_flows.records import RecordStore, SavingsBuilder, open_store
+from definet_flows.records import SavingsBuilder
 from definet_flows.records.building.seal import is_sealed
-from definet_flows.records.documents import CampaignRecord
 
 CHANGES = ({0: "Vac"}, {0: "Al"})
 
 
-@pytest.fixture(params=["memory", "embedded", "database"])
-def store(request, tmp_path):
-    place = {"embedded": lambda: tmp_path / "run", "database": lambda: request.getfixturevalue("mongo_address")}
-    opened = RecordStore.in_memory() if request.param == "memory" else open_store(place[request.param]())
-    with opened:
-        yield opened
-
-
 def campaign(copper, name):
-    host = copper.host()
-    return CampaignRecord(
-        key=name,
-        name=name,
-        content_hash="h",
-        settings={},
-        hosts={host.fingerprint: host.to_dict()},
-        engine_name="forcefield",
-        physics={},
-        physics_hash="",
-        model=None,
-        configuration_ids=[copper.configuration(each).id for each in CHANGES],
-    )
+    planned = [copper.configuration(each).id for each in CHANGES]
+    return copper.campaign_record(name, key=name, configuration_ids=planned)
 
 
 def fill(store, copper):

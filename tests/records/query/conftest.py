@@ -10,7 +10,7 @@ import pytest
 from pymongo import MongoClient
 
 from definet_flows.records import ResultsStore, build_savings, open_store
-from definet_flows.records.documents import CampaignRecord, ModelSummary
+from definet_flows.records.documents import ModelSummary
 from definet_flows.records.extract import pristine_configuration
 from definet_flows.records.query import Kind
 from tests import copper
@@ -49,21 +49,9 @@ def relaxations_and_predictions():
 
 
 def campaign(name, supercell):
-    host = copper.host(supercell)
     planned = [copper.configuration(changes, supercell).id for changes in CHANGES]
-    return CampaignRecord(
-        key=name,
-        name=name,
-        content_hash="h",
-        settings={},
-        hosts={host.fingerprint: host.to_dict()},
-        engine_name="forcefield",
-        physics=copper.ENGINE.physics,
-        physics_hash=copper.ENGINE.physics_hash,
-        model=copper.MODEL,
-        configuration_ids=planned,
-        baseline_ids=planned,
-    )
+    plan = {"model": copper.MODEL, "configuration_ids": planned, "baseline_ids": planned}
+    return copper.campaign_record(name, [copper.host(supercell)], key=name, **plan)
 
 
 def fill(place, relaxations, predictions):

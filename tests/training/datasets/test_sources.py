@@ -10,7 +10,6 @@ from definet_flows.defects import DefectConfiguration, write_configurations
 from definet_flows.defects.equivalence import canonical_images
 from definet_flows.errors import InputError
 from definet_flows.records import open_store
-from definet_flows.records.documents import CampaignRecord
 from definet_flows.training.config import TrainingConfig, load_training_config
 from definet_flows.training.datasets.labels import LabelError, LabelSet, centred_displacements
 from definet_flows.training.datasets.pool import LabelPool, same_structure
@@ -162,7 +161,6 @@ def campaign(tmp_path):
     """A campaign directory with converged, unconverged and failed runs, and a pristine one."""
     changes = [{0: "Vac"}, {0: "Al"}, {0: "Vac", 1: "Al"}, {0: "Ni"}]
     configurations = [copper.configuration(one) for one in changes]
-    host, engine = copper.host(), copper.ENGINE
     records = [copper.record(configurations[0], shift=0.1 * np.arange(31))]
     records += [copper.record(configurations[0], copper.prediction(configurations[0]), shift=0.2 * np.arange(31))]
     records += [copper.record(configurations[0], charge=1, shift=0.3)]  # which no network could be told of
@@ -170,19 +168,7 @@ def campaign(tmp_path):
     records += [copper.record(configurations[2], converged=False), copper.record(configurations[3], error="it burst")]
     with open_store(tmp_path / "run") as store:
         store.add_relaxations(records)
-        store.put_campaign(
-            CampaignRecord(
-                key="k",
-                name="copper",
-                content_hash="h",
-                settings={},
-                hosts={host.fingerprint: host.to_dict()},
-                engine_name="forcefield",
-                physics=engine.physics,
-                physics_hash=engine.physics_hash,
-                model=None,
-            )
-        )
+        store.put_campaign(copper.campaign_record())
     return tmp_path / "run", configurations
 
 
