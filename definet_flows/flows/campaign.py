@@ -79,7 +79,7 @@ class ElementSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kpoint_density: float = Field(
-        default=200.0, gt=0, description="k-points per reciprocal volume, Å³, of elements and compounds; VASP only"
+        default=200.0, gt=0, description="k-points per reciprocal volume, Å³, of elements and compounds"
     )
     compounds: tuple[str, ...] = Field(
         default=(),

@@ -8,7 +8,6 @@ from pathlib import Path
 from definet_flows.engines import EngineSettings
 from definet_flows.engines.elements import (
     ElementalPhase,
-    check_engine,
     compound_phase,
     elemental_phase,
     own_density,
@@ -46,7 +45,7 @@ def relax_elements(
     Raises
     ------
     InputError
-        If the engine cannot do it, or a structure is not known.
+        If what the engine needs is missing, or a structure is not known.
     """
     phases = phases_of(campaigns)
     engine = campaigns[0].engine.in_campaign(directory, campaigns[0].host.host())
@@ -67,7 +66,6 @@ def phases_of(campaigns: Sequence[Campaign]) -> dict[str, ElementalPhase]:
         Those of one file; their configurations are listed for it.
     """
     engine, settings = campaigns[0].engine, campaigns[0].elements
-    check_engine(engine)
     listed = [elemental_phase(element) for element in sorted(elements_of(campaigns))]
     listed += [compound_phase(file) for file in settings.compounds]
     return {_key(phase, engine, settings.kpoint_density): phase for phase in listed}

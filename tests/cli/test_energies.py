@@ -138,13 +138,6 @@ def test_bad_input_is_one_sentence(invoke, finished, tmp_path, arguments, senten
     assert sentence in outcome.output
 
 
-def test_other_engines_are_refused_with_the_way_round(invoke, copper, tmp_path):
-    path = copper.write_campaign(tmp_path, model="null", engine="{name: gpaw}")
-    outcome = invoke("elements", path, "--dir", tmp_path / "run")
-    assert outcome.exit_code == 2
-    assert "with the forcefield and vasp engines, not with gpaw: write their energies into a table" in outcome.output
-
-
 @pytest.mark.filterwarnings("ignore:Set OLD_ERROR_HANDLING:DeprecationWarning")  # spglib, asked by pymatgen
 def test_vasp_relaxes_elements_and_compounds_for_its_supercells(invoke, copper, tmp_path, monkeypatch):
     potcars = write_potcars(tmp_path / "potcars", ["Cu_pv", "Al"])

@@ -2,12 +2,11 @@
 
 from definet_flows.engines.elements.outcome import PhaseRelaxation
 from definet_flows.engines.elements.phases import ElementalPhase, compound_phase, elemental_phase
-from definet_flows.engines.elements.relaxing import check_engine, own_density, relax_phase
+from definet_flows.engines.elements.relaxing import own_density, relax_phase
 
 __all__ = [
     "ElementalPhase",
     "PhaseRelaxation",
-    "check_engine",
     "compound_phase",
     "elemental_phase",
     "own_density",

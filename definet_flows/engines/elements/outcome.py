@@ -41,6 +41,6 @@ class PhaseRelaxation:
     lattice: list[list[float]]
     positions: list[list[float]]
     wall_seconds: float | None
-    core_hours: float | None
-    engine_version: str
+    core_hours: float | None = None
+    engine_version: str = ""
     kpoints: tuple[int, int, int] | None = None

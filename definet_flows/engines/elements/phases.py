@@ -15,6 +15,7 @@ from pymatgen.core import Lattice, Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
 from definet_flows.defects.reading import read_structure
+from definet_flows.engines.moments import BACKGROUND, HIGH_SPIN
 from definet_flows.errors import InputError
 
 if TYPE_CHECKING:
@@ -50,6 +51,33 @@ class ElementalPhase:
     source: str
     structure: Structure
     molecule: bool = False
+
+    @property
+    def folder(self) -> str:
+        """Name of the directory of its runs."""
+        return f"{self.element}-{self.name.replace(' ', '-').replace('/', '')}"
+
+    def moments(self) -> list[float]:
+        """Initial magnetic moment of each atom, µ_B: high spin, ferromagnetic; molecular oxygen is a triplet."""
+        if self.molecule and self.element == "O":
+            return [1.0] * len(self.structure)
+        return [HIGH_SPIN.get(site.specie.symbol, BACKGROUND) for site in self.structure]
+
+    def kpoints(self, density: float | None) -> tuple[int, int, int]:
+        """The Γ-centred grid of a density, as pymatgen's ``reciprocal_density`` gives it.
+
+        Parameters
+        ----------
+        density
+            k-points per reciprocal volume, Å³; None for the Γ point alone.
+        """
+        from pymatgen.io.vasp import Kpoints
+
+        if density is None:
+            return (1, 1, 1)
+        grid = Kpoints.automatic_density_by_vol(self.structure, density, force_gamma=True)  # type: ignore[arg-type]  # any number
+        first, second, third = grid.kpts[0]
+        return int(first), int(second), int(third)
 
     def atoms(self) -> Atoms:
         """A new ASE object of it."""

@@ -1,27 +1,10 @@
-"""Which engines relax a phase with its cell, and how they are told to."""
+"""A phase relaxed with its cell by whatever engine a campaign has."""
 
 from __future__ import annotations
 
-from definet_flows.engines import EngineSettings, ForceFieldEngine, VaspEngine
-from definet_flows.engines.elements.forcefield import relax_with_potential
+from definet_flows.engines import EngineSettings, ForceFieldEngine, GpawEngine
 from definet_flows.engines.elements.outcome import PhaseRelaxation
 from definet_flows.engines.elements.phases import ElementalPhase
-from definet_flows.errors import InputError
-
-
-def check_engine(engine: EngineSettings) -> None:
-    """See that an engine can relax cells.
-
-    Raises
-    ------
-    InputError
-        If it cannot; the message says where else energies may come from.
-    """
-    if not isinstance(engine, ForceFieldEngine | VaspEngine):
-        raise InputError(
-            f"Elemental phases are relaxed with the forcefield and vasp engines, not with {engine.name}: write their energies "
-            "into a table and give it as `definet-flows energies --elements FILE`."
-        )
 
 
 def relax_phase(engine: EngineSettings, phase: ElementalPhase, kpoint_density: float | None) -> PhaseRelaxation:
@@ -39,15 +22,17 @@ def relax_phase(engine: EngineSettings, phase: ElementalPhase, kpoint_density: f
     Raises
     ------
     InputError
-        If the engine cannot do it, or what it needs is missing.
+        If what the engine needs is missing.
     """
-    check_engine(engine)
-    if isinstance(engine, VaspEngine):
-        from definet_flows.engines.elements.vasp import relax_with_vasp
+    from definet_flows.engines.elements import stepping
 
-        return relax_with_vasp(engine, phase, kpoint_density)
-    assert isinstance(engine, ForceFieldEngine)  # noqa: S101  for the type checker
-    return relax_with_potential(engine, phase)
+    if isinstance(engine, ForceFieldEngine):
+        return stepping.relax_with_potential(engine, phase)
+    if isinstance(engine, GpawEngine):
+        return stepping.relax_with_gpaw(engine, phase, kpoint_density)
+    from definet_flows.engines.elements.vasp import relax_with_vasp
+
+    return relax_with_vasp(engine, phase, kpoint_density)
 
 
 def own_density(engine: EngineSettings, phase: ElementalPhase, kpoint_density: float) -> float | None:
@@ -62,4 +47,4 @@ def own_density(engine: EngineSettings, phase: ElementalPhase, kpoint_density: f
     kpoint_density
         k-points per reciprocal volume, Å³, as a campaign asks for it.
     """
-    return None if phase.molecule or not isinstance(engine, VaspEngine) else kpoint_density
+    return None if phase.molecule or isinstance(engine, ForceFieldEngine) else kpoint_density

@@ -10,12 +10,10 @@ from typing import Self
 
 import numpy as np
 from pymatgen.core import Lattice, Structure
-from pymatgen.io.vasp import Kpoints
 
 from definet_flows.defects.host import content_hash
 from definet_flows.engines.elements.outcome import PhaseRelaxation
 from definet_flows.engines.elements.phases import ElementalPhase
-from definet_flows.engines.moments import BACKGROUND, HIGH_SPIN
 from definet_flows.engines.relaxation import FloatArray
 from definet_flows.engines.vasp.inputs.sets import RunInputs, phase_inputs
 from definet_flows.engines.vasp.outputs.figures import Frame
@@ -49,17 +47,16 @@ class PhaseJob:
     @classmethod
     def first(cls, settings: VaspSettings, phase: ElementalPhase, kpoint_density: float | None) -> Self:
         """The first of its runs; parameters as for `relax_with_vasp`."""
-        own = settings.model_copy(update={"kpoints": _grid(phase.structure, kpoint_density)})
-        start = phase.structure.get_sorted_structure(key=lambda site: site.specie.symbol)
-        start.add_site_property("magmom", [_moment(site.specie.symbol, phase) for site in start])
-        return cls(own, phase, start)
+        own = settings.model_copy(update={"kpoints": phase.kpoints(kpoint_density)})
+        start = phase.structure.copy(site_properties={"magmom": phase.moments()})
+        return cls(own, phase, start.get_sorted_structure(key=lambda site: site.specie.symbol))
 
     @cached_property
     def folder(self) -> RunFolder:
         """Its directory, the same for the same content, so that a killed run is found again."""
         geometry = [np.round(self.start.lattice.matrix, 6) + 0.0, np.round(self.start.frac_coords, 6) + 0.0]
         content = [self.settings.physics_hash, self.elements, *(part.tolist() for part in geometry)]
-        name = f"{self.phase.element}-{self.phase.name.replace(' ', '-').replace('/', '')}-{content_hash(content, 8)}"
+        name = f"{self.phase.folder}-{content_hash(content, 8)}"
         return RunFolder(((self.settings.directory or Path("vasp")) / name).resolve())
 
     @property
@@ -141,20 +138,6 @@ def relax_with_vasp(settings: VaspSettings, phase: ElementalPhase, kpoint_densit
         engine_version=last.engine_version,
         kpoints=job.settings.kpoints,
     )
-
-
-def _grid(structure: Structure, density: float | None) -> tuple[int, int, int]:
-    """The Γ-centred grid of a density, as pymatgen's ``reciprocal_density`` gives it."""
-    if density is None:
-        return (1, 1, 1)
-    grid = Kpoints.automatic_density_by_vol(structure, density, force_gamma=True)  # type: ignore[arg-type]  # any number will do
-    first, second, third = grid.kpts[0]
-    return int(first), int(second), int(third)
-
-
-def _moment(symbol: str, phase: ElementalPhase) -> float:
-    """µ_B per atom; molecular oxygen is a triplet."""
-    return 1.0 if phase.molecule and symbol == "O" else HIGH_SPIN.get(symbol, BACKGROUND)
 
 
 def _cartesian(frame: Frame) -> FloatArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -91,7 +92,23 @@ def grid_points(host: Host, spacing: float) -> tuple[int, int, int]:
     """
     matrix = np.array(host.supercell_matrix)
     repeats = np.diag(matrix) if np.array_equal(matrix, np.diag(np.diag(matrix))) else np.ones(3, dtype=int)
-    lengths = np.linalg.norm(host.lattice, axis=1)
+    return fast_grid(np.linalg.norm(host.lattice, axis=1), spacing, repeats)
+
+
+def fast_grid(
+    lengths: Sequence[float] | np.ndarray, spacing: float, repeats: Sequence[int] | np.ndarray = (1, 1, 1)
+) -> tuple[int, int, int]:
+    """Even numbers of points along three lattice vectors whose FFTs are fast.
+
+    Parameters
+    ----------
+    lengths
+        Of the lattice vectors, Å.
+    spacing
+        Largest distance of two points, Å.
+    repeats
+        Equal parts of each vector, every one of which is to have a whole number of points.
+    """
     first, second, third = (
         _even_fft_size(length / spacing, int(repeat)) for length, repeat in zip(lengths, repeats, strict=True)
     )
