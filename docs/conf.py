@@ -12,8 +12,14 @@ author = "definet-flows developers"
 copyright = "2026, definet-flows developers"  # noqa: A001 - the name Sphinx looks for
 version = release = definet_flows.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx.ext.napoleon", "generated_reference"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx.ext.napoleon", "generated_reference"]
 myst_enable_extensions = ["dollarmath"]
+# Notebooks are kept without their outputs, and carried out at every build.
+nb_execution_mode = "force"
+nb_execution_in_temp = True
+nb_execution_raise_on_error = True
+nb_execution_timeout = 600
+nb_output_stderr = "remove"
 myst_heading_anchors = 3
 napoleon_google_docstring = False
 napoleon_use_ivar = True
