@@ -15,6 +15,7 @@ CHUNKS = "definet_chunks"
 """Collection beside the launchpad's own."""
 
 WAITING, CLAIMED, ACTIVE, DONE = "waiting", "claimed", "active", "done"
+"""It waits, is claimed by whoever is about to make it a workflow, is active as long as that has open jobs, and then is done."""
 
 
 @dataclass(frozen=True)

@@ -121,9 +121,9 @@ class Waves:
             for state in (WAITING, CLAIMED, ACTIVE, DONE)
         }
 
-    def listed(self, states: Sequence[str] = (WAITING, CLAIMED, ACTIVE, DONE)) -> Iterator[tuple[str, Chunk]]:
-        """The chunks in some states, with their state."""
-        for content in self._chunks.find({"campaign": self.campaign, "state": {"$in": list(states)}}):
+    def listed(self) -> Iterator[tuple[str, Chunk]]:
+        """The chunks, with their states."""
+        for content in self._chunks.find({"campaign": self.campaign}):
             yield content["state"], Chunk.from_document(content)
 
     def release(self) -> int:
@@ -184,12 +184,11 @@ class Waves:
         for content in self._chunks.find({"campaign": self.campaign, "state": CLAIMED}, {"claimed": 1}):
             yield content["_id"], content["claimed"]
 
-    def free(self, chunk: str) -> bool:
-        """Put right a chunk whose claimant died before it could note what it did; whether it waits again."""
+    def free(self, chunk: str) -> None:
+        """Put right a chunk whose claimant died before it could note what it did: it waits again, or has its jobs."""
         is_there = self.launchpad.workflows.find_one({"metadata.chunk": chunk}, {"_id": 1}) is not None
         state = ACTIVE if is_there else WAITING
         self._chunks.update_one({"_id": chunk, "state": CLAIMED}, {"$set": {"state": state}})
-        return not is_there
 
     def free_claims(self) -> None:
         """Put right the chunks that were claimed long ago."""
