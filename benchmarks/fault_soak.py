@@ -4,7 +4,7 @@ Launchers are killed at random moments and between any two changes of the databa
 database killed and restarted, disks full, predictions that kill their process, submissions repeated, clocks wrong. It takes the
 tests' own database and a one-node Slurm (as root; without it the two kinds of queue faults are left out, and it says so).
 
-    python benchmarks/fault_soak.py --faults 200 --seed 1 --minutes 20
+    python benchmarks/fault_soak.py --faults 200 --seed 1 --minutes 25
 """
 
 from __future__ import annotations
