@@ -81,9 +81,12 @@ class ElementSettings(BaseModel):
     kpoint_density: float = Field(
         default=200.0, gt=0, description="k-points per reciprocal volume, Å³, of elements and compounds"
     )
-    compounds: tuple[str, ...] = Field(
+    crystals: tuple[str, ...] = Field(
         default=(),
-        description="Crystals that compete with the host for impurities, in any format pymatgen reads, relative to the file",
+        description=(
+            "Compounds that compete with the host for impurities, and phases of elements in place of the known ones, in any "
+            "format pymatgen reads, relative to the campaign file"
+        ),
     )
 
 

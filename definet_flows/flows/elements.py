@@ -8,7 +8,7 @@ from pathlib import Path
 from definet_flows.engines import EngineSettings
 from definet_flows.engines.elements import (
     ElementalPhase,
-    compound_phase,
+    crystal_phase,
     elemental_phase,
     own_density,
     relax_phase,
@@ -40,7 +40,7 @@ def relax_elements(
     Returns
     -------
     list of ElementRecord
-        Of all of them, elements first.
+        Of all of them, those that the file names last.
 
     Raises
     ------
@@ -66,9 +66,10 @@ def phases_of(campaigns: Sequence[Campaign]) -> dict[str, ElementalPhase]:
         Those of one file; their configurations are listed for it.
     """
     engine, settings = campaigns[0].engine, campaigns[0].elements
-    listed = [elemental_phase(element) for element in sorted(elements_of(campaigns))]
-    listed += [compound_phase(file) for file in settings.compounds]
-    return {_key(phase, engine, settings.kpoint_density): phase for phase in listed}
+    given = [crystal_phase(file) for file in settings.crystals]
+    others = elements_of(campaigns) - {one.element for one in given}
+    listed = [elemental_phase(element) for element in sorted(others)]
+    return {_key(phase, engine, settings.kpoint_density): phase for phase in (*listed, *given)}
 
 
 def known_phases(store: RecordStore, keys: Iterable[str], *, retry_failed: bool = False) -> dict[str, ElementRecord]:

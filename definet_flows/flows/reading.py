@@ -197,8 +197,8 @@ def _with_absolute_paths(campaign: Campaign, folder: Path) -> Campaign:
     # A checkpoint is a name unless a folder of that name lies beside the campaign file.
     if model is not None and (folder / model.checkpoint).is_dir():
         model = model.model_copy(update={"checkpoint": str(folder / model.checkpoint)})
-    compounds = tuple(str(folder / file) for file in campaign.elements.compounds)
-    elements = campaign.elements.model_copy(update={"compounds": compounds})
+    crystals = tuple(str(folder / file) for file in campaign.elements.crystals)
+    elements = campaign.elements.model_copy(update={"crystals": crystals})
     changes: Mapping[str, Any] = {"host": host, "configurations": source, "model": model, "elements": elements}
     return campaign.model_copy(update={**changes, "validation": _located_validation(campaign.validation, folder)})
 

@@ -147,7 +147,7 @@ def test_vasp_relaxes_elements_and_compounds_for_its_supercells(invoke, copper, 
         model="null",
         engine=f"{{name: vasp, vasp_cmd: '{COMMAND}', kpoints: [2, 2, 2], poll_seconds: 0.05, monitor_seconds: 0.1}}",
         configurations='{recipes: ["Al_Cu"]}',
-        elements="{kpoint_density: 30, compounds: [CuAl.cif]}",
+        elements="{kpoint_density: 30, crystals: [CuAl.cif]}",
     )
     Structure(Lattice.cubic(3.0), ["Cu", "Al"], [[0, 0, 0], [0.5] * 3]).to(filename=str(tmp_path / "CuAl.cif"))
     run = tmp_path / "run"
@@ -170,6 +170,21 @@ def test_vasp_relaxes_elements_and_compounds_for_its_supercells(invoke, copper, 
     assert limit["values"]["Cu"] == pytest.approx(-110.0 / 32)
     assert limit["values"]["Al"] == pytest.approx(min(alone, together + 110.0 / 32))
     assert list(screen["formation"][0]["formation_energies"]) == ["Cu-rich"]
+
+
+@pytest.mark.filterwarnings("ignore:Set OLD_ERROR_HANDLING:DeprecationWarning")  # spglib, asked by pymatgen
+def test_a_crystal_of_the_user_takes_the_place_of_an_elements_phase(invoke, copper, tmp_path):
+    Structure(Lattice.cubic(3.2), ["Al"] * 2, [[0, 0, 0], [0.5] * 3]).to(filename=str(tmp_path / "bcc.cif"))
+    changes = {"configurations": "{recipes: [Al_Cu, Mn_Cu]}", "model": "null"}
+    path = copper.write_campaign(tmp_path, elements="{crystals: [bcc.cif]}", **changes)
+    refused = invoke("elements", path, "--dir", tmp_path / "run")
+    assert refused.exit_code == 2
+    assert "elemental phase of Mn is known here; name one under elements.crystals" in refused.output
+    path = copper.write_campaign(
+        tmp_path, elements="{crystals: [bcc.cif]}", **changes | {"configurations": "{recipes: [Al_Cu]}"}
+    )
+    (record,) = json.loads(invoke("elements", path, "--dir", tmp_path / "run", "--json").output)
+    assert (record["element"], record["phase"], record["source"]) == ("Al", "Im-3m Al", "bcc.cif")
 
 
 def test_an_element_that_the_potential_cannot_treat_is_a_record_and_an_error(invoke, copper, tmp_path):

@@ -204,8 +204,8 @@ def elemental_phase(element: str) -> ElementalPhase:
     return _from_ase(element)
 
 
-def compound_phase(path: str | Path) -> ElementalPhase:
-    """A compound from a file; its phase is called after its space group.
+def crystal_phase(path: str | Path) -> ElementalPhase:
+    """A compound, or a phase of an element, from a file; it is called after its space group.
 
     Parameters
     ----------
@@ -215,13 +215,12 @@ def compound_phase(path: str | Path) -> ElementalPhase:
     Raises
     ------
     InputError
-        If it cannot be read, or holds one element only.
+        If it cannot be read.
     """
     structure = read_structure(path).get_primitive_structure()
-    formula = structure.composition.reduced_formula
-    if len(structure.composition) < 2:
-        raise InputError(f"{path} holds {formula}, which is no compound; elements are relaxed without a file.")
-    return ElementalPhase(formula, f"{structure.get_space_group_info()[0]} {formula}", Path(path).name, structure)
+    elements = structure.composition.elements
+    name = elements[0].symbol if len(elements) == 1 else structure.composition.reduced_formula
+    return ElementalPhase(name, f"{structure.get_space_group_info()[0]} {name}", Path(path).name, structure)
 
 
 def _from_ase(element: str) -> ElementalPhase:
@@ -231,8 +230,8 @@ def _from_ase(element: str) -> ElementalPhase:
     state = reference_states[atomic_numbers[element]] if element in atomic_numbers else None
     if state is None or state["symmetry"] not in _ASE_STRUCTURES:
         raise InputError(
-            f"No structure of the elemental phase of {element} is known here; write its energy into a table and give it as "
-            "`definet-flows energies --elements FILE`."
+            f"No structure of the elemental phase of {element} is known here; name one under elements.crystals in the campaign "
+            "file, or write its energy into a table and give it as `definet-flows energies --elements FILE`."
         )
     structure = AseAtomsAdaptor.get_structure(bulk(element))
     return ElementalPhase(element, f"{state['symmetry']} {element}", _ASE_SOURCE, structure)

@@ -55,7 +55,9 @@ def test_every_sulphur_atom_is_in_a_ring_of_eight():
 
 @pytest.mark.parametrize("element", ["Pu", "Mn"])
 def test_an_element_without_a_known_structure_is_refused(element):
-    with pytest.raises(InputError, match=f"elemental phase of {element} is known here; write its energy into a table"):
+    with pytest.raises(
+        InputError, match=f"elemental phase of {element} is known here; name one under elements.crystals"
+    ):
         elemental_phase(element)
 
 

@@ -11,7 +11,7 @@ from pymatgen.core import Lattice, Structure
 from pymatgen.io.vasp.inputs import Incar, Kpoints
 
 from definet_flows.engines import VaspEngine
-from definet_flows.engines.elements import compound_phase, elemental_phase, own_density, relax_phase
+from definet_flows.engines.elements import crystal_phase, elemental_phase, own_density, relax_phase
 from definet_flows.engines.elements.vasp import PhaseJob
 from definet_flows.engines.vasp.inputs.sets import input_texts
 from definet_flows.errors import InputError
@@ -101,16 +101,17 @@ def test_a_compound_is_relaxed_from_a_file(engine, tmp_path):
     half = Lattice([[0, 1.85, 1.85], [1.85, 0, 1.85], [1.85, 1.85, 0]])
     conventional = Structure(half, ["Ni", "Al"], [[0, 0, 0], [0.5, 0.5, 0.5]]) * (2, 1, 1)
     conventional.to(filename=str(tmp_path / "NiAl.cif"))
-    phase = compound_phase(tmp_path / "NiAl.cif")
+    phase = crystal_phase(tmp_path / "NiAl.cif")
     assert (phase.element, phase.name, len(phase.structure)) == ("AlNi", "Fm-3m AlNi", 2)
     outcome = relax_phase(engine(), phase, DENSITY)
     assert outcome.converged, outcome.error
 
 
-def test_a_file_of_an_element_is_no_compound(tmp_path):
-    elemental_phase("Cu").structure.to(filename=str(tmp_path / "Cu.cif"))
-    with pytest.raises(InputError, match="holds Cu, which is no compound"):
-        compound_phase(tmp_path / "Cu.cif")
+def test_a_phase_of_an_element_may_come_from_a_file(tmp_path):
+    conventional = elemental_phase("Cu").structure.to_conventional()
+    conventional.to(filename=str(tmp_path / "Cu.cif"))
+    phase = crystal_phase(tmp_path / "Cu.cif")
+    assert (phase.element, phase.name, phase.source, len(phase.structure)) == ("Cu", "Fm-3m Cu", "Cu.cif", 1)
 
 
 def test_vasp_that_is_missing_is_told(engine):
