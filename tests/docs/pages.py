@@ -31,7 +31,7 @@ class Step:
 
 
 def steps_of(page: str) -> list[Step]:
-    """The blocks of a page that can be carried out, in order."""
+    """The blocks of a page of the docs, named without its ending, that can be carried out, in order."""
     found = []
     for block in _BLOCK.finditer((DOCS / f"{page}.md").read_text(encoding="utf-8")):
         name = _FILE.search(block["before"])

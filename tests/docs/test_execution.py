@@ -13,10 +13,12 @@ from tests.docs.pages import steps_of
 
 # In the order in which a reader comes to them; the second looks at what the first left.
 JOURNEY = ("tutorial", "query-and-plot")
-ALONE = ("compact-configurations", "guard", "new-engine", "other-defects", "own-vasp-settings")
+ALONE = ("compact-configurations", "guard", "new-engine", "other-defects")
+# Their commands take a GPU, VASP or minutes; what they tell to write has to be readable.
+SHOWN = ("own-host", "own-vasp-settings", "train-2dmd")
 
 
-def carry_out(page, directory):
+def carry_out(page, directory, kinds=("console", "python")):
     """Return (page, block, exit code, what was said) of every step that fails or prints something else than the page says."""
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
     wrong = []
@@ -24,12 +26,19 @@ def carry_out(page, directory):
         if step.file:
             (directory / step.file).write_text(step.body, encoding="utf-8")
             continue
+        if step.kind not in kinds:
+            continue
         shell = ["bash", "-euc", step.commands] if step.kind == "console" else [sys.executable, "-c", step.body]
         done = subprocess.run(shell, cwd=directory, env=environment, capture_output=True, text=True, check=False)
         otherwise = step.kind == "python" and step.output not in {None, done.stdout}
         if done.returncode or otherwise:
             wrong.append((page, step.body, done.returncode, done.stdout + done.stderr))
     return wrong
+
+
+def read(file):
+    """Read a campaign or a training file as its command would."""
+    return load_campaigns(file) if "host:" in file.read_text(encoding="utf-8") else load_training_config(file)
 
 
 @pytest.mark.slow
@@ -43,3 +52,17 @@ def test_a_newcomer_gets_through_the_tutorial_and_finds_the_results(tmp_path):
 def test_what_a_page_shows_works(page, tmp_path):
     assert steps_of(page)
     assert carry_out(page, tmp_path) == []
+
+
+@pytest.mark.parametrize("page", SHOWN)
+def test_files_that_a_page_tells_to_write_can_be_read(page, tmp_path):
+    files = [step for step in steps_of(page) if step.file]
+    for step in files:
+        (tmp_path / step.file).write_text(step.body, encoding="utf-8")
+    assert files
+    assert all(read(tmp_path / step.file) for step in files if step.kind == "yaml")
+
+
+def test_the_python_of_the_readme_works(tmp_path):
+    assert carry_out("../README", tmp_path, kinds=("python",)) == []
+    assert len(list(tmp_path.glob("*.cif"))) == 15
