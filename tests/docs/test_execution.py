@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from definet_flows.flows import load_campaigns
+from definet_flows.training.config import load_training_config
 from tests.docs.pages import steps_of
 
 # In the order in which a reader comes to them; the second looks at what the first left.
