@@ -12,7 +12,7 @@ author = "definet-flows developers"
 copyright = "2026, definet-flows developers"  # noqa: A001 - the name Sphinx looks for
 version = release = definet_flows.__version__
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx.ext.napoleon", "generated_reference"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "generated_reference", "mathml"]
 myst_enable_extensions = ["dollarmath"]
 # Notebooks are kept without their outputs, and carried out at every build.
 nb_execution_mode = "force"
@@ -26,4 +26,6 @@ napoleon_use_ivar = True
 autodoc_typehints = "signature"
 default_role = "py:obj"
 exclude_patterns = ["_build"]
+html_math_renderer = "mathml"
+html_theme_options = {"body_max_width": "none", "page_width": "1200px", "sidebar_width": "260px"}
 html_title = f"definet-flows {release}"

@@ -223,7 +223,7 @@ def _describe_fields(_app: Sphinx, what: str, _name: str, subject: Any, _options
 def _keep_whole(_app: Sphinx, what: str, _name: str, _subject: Any, _options: Any, lines: list[str]) -> None:
     """Keep napoleon from reading what stands before a colon in a property's one line as its type."""
     if what == "property":
-        lines.insert(0, "")
+        lines[:0] = ["..", ""]  # an empty comment, which has no colon
 
 
 def _field_lines(name: str, field: FieldInfo) -> list[str]:
