@@ -88,7 +88,7 @@ def _commands(command: Any, names: tuple[str, ...]) -> Iterator[tuple[tuple[str,
 def _command(name: str, command: Any) -> str:
     own = [one for one in command.params if "--help" not in one.opts and not getattr(one, "hidden", False)]
     rows = [[_spelling(one), _cell(_explained(one))] for one in own]
-    table = _table(["", ""], rows) if rows else ""
+    table = _table(["argument or option", "meaning"], rows) if rows else ""
     example = (command.epilog or "").removeprefix("Example: ")
     shown = f"```console\n$ {example}\n```" if example else ""
     return "\n\n".join(part for part in (f"## {name}", inspect.cleandoc(command.help or ""), table, shown) if part)
