@@ -37,7 +37,7 @@ def relax_with_potential(engine: ForceFieldEngine, phase: ElementalPhase) -> Pha
     atoms = phase.atoms()
     atoms.calc = load_potential(engine.potential, engine.potential_arguments, engine.device)
     outcome = _relaxed(atoms, engine, engine.potential, molecule=phase.molecule)
-    return _charged(outcome, engine.cores, potential_version(engine.potential))
+    return _with_costs(outcome, engine.cores, potential_version(engine.potential))
 
 
 def relax_with_gpaw(engine: GpawEngine, phase: ElementalPhase, kpoint_density: float | None) -> PhaseRelaxation:
@@ -76,10 +76,10 @@ def relax_with_gpaw(engine: GpawEngine, phase: ElementalPhase, kpoint_density: f
     # It has no data set for an element; a cycle does not converge.
     failures = FileNotFoundError, ConvergenceError
     outcome = _relaxed(atoms, engine, "GPAW", failures, molecule=phase.molecule)
-    return replace(_charged(outcome, engine.cores, package_versions("gpaw", "gpaw-data", "ase")), kpoints=grid)
+    return replace(_with_costs(outcome, engine.cores, package_versions("gpaw", "gpaw-data", "ase")), kpoints=grid)
 
 
-def _charged(outcome: PhaseRelaxation, cores: int, version: str) -> PhaseRelaxation:
+def _with_costs(outcome: PhaseRelaxation, cores: int, version: str) -> PhaseRelaxation:
     return replace(outcome, core_hours=(outcome.wall_seconds or 0.0) * cores / 3600, engine_version=version)
 
 
