@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from label_mos2 import load_journal
+from labelling import load_journal
 
 from definet_flows.defects import DefectConfiguration
 from definet_flows.engines import Relaxation

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from draw_six_hosts import VACUUM, WORKFLOWS
-from label_mos2 import TIGHT as ENGINE
+from label_mos2 import TIGHT
 from labelling import Section, converged, relaxed
 
 from definet_flows.defects import (
@@ -28,16 +28,26 @@ from definet_flows.defects import (
     enumerate_configurations,
     low_density_recipes,
 )
+from definet_flows.engines import ForceFieldEngine
 from definet_flows.engines.hessian import pristine_hessian
 from definet_flows.jobs.selection import Selection, select
 from definet_flows.training.datasets.labels import LabelSet
 
 SEED = 20261124
+STIFFNESS = {"hBN": 45.0}
+"""eV/Å², what BFGS starts from where the default is far off: a layer as stiff as h-BN overshoots with it."""
+
+
+def engine_of(host: str) -> ForceFieldEngine:
+    """The teacher, with the stiffness of a host."""
+    return TIGHT.model_copy(update={"initial_hessian": STIFFNESS.get(host, TIGHT.initial_hessian)})
 
 
 def draw(section: Section) -> list[DefectConfiguration]:
     """The configurations, the same in every run: low density stratified by type, high density by concentration."""
-    host = ENGINE.relaxed_host(Host.from_preset(section.host, (section.n, section.n, 1), vacuum=VACUUM))
+    host = engine_of(section.host).relaxed_host(
+        Host.from_preset(section.host, (section.n, section.n, 1), vacuum=VACUUM)
+    )
     if section.density == "high":
         return section.sample(host, SEED)
     listed = [c for recipe in low_density_recipes(section.host) for c in enumerate_configurations(host, recipe)]
@@ -71,11 +81,12 @@ SECTIONS = (
 
 def label(section: Section, out: Path, pool: Any, until: float) -> bool:
     """Relax what the journal does not hold yet and write the converged labels; False where time ran out."""
-    outcomes = relaxed(draw(section), out / f"{section.stem}.jsonl", ENGINE, pool, until)
+    engine = engine_of(section.host)
+    outcomes = relaxed(draw(section), out / f"{section.stem}.jsonl", engine, pool, until)
     if outcomes is None:
         return False
-    labels = LabelSet.of(converged(outcomes, section.stem), ENGINE.physics)
-    force_constants = pristine_hessian(ENGINE, labels.host).astype(np.float32)
+    labels = LabelSet.of(converged(outcomes, section.stem), engine.physics)
+    force_constants = pristine_hessian(engine, labels.host).astype(np.float32)
     file = out / f"{section.stem}.safetensors"
     replace(labels, density=section.density, force_constants=force_constants).save(file)
     return True

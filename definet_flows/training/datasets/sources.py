@@ -24,6 +24,9 @@ __all__ = ["LabelPool", "configurations_of_any", "load_labels", "read_source"]
 
 logger = logging.getLogger(__name__)
 
+_WAYS_TO_A_MINIMUM = {"optimizer", "initial_hessian", "max_steps"}
+"""Settings of a teacher that decide how soon a structure is relaxed, not what it is then."""
+
 
 def load_labels(config: TrainingConfig) -> LabelPool:
     """Read every source of a training file and leave out what is held out.
@@ -113,7 +116,10 @@ def _read_file(file: Path, host: Host | None, teacher: str | None, bad: BadSampl
 
 
 def _check_together(sets: Sequence[LabelSet], *, forces: bool) -> None:
-    teachers = {content_hash(labels.teacher) for labels in sets}
+    teachers = {
+        content_hash({k: value for k, value in labels.teacher.items() if k not in _WAYS_TO_A_MINIMUM})
+        for labels in sets
+    }
     if len(teachers) > 1:
         raise LabelError(
             f"The labels come from {len(teachers)} different engine settings; train on one teacher at a time."

@@ -141,6 +141,12 @@ def test_labels_of_two_teachers_are_not_mixed(files, tmp_path):
         load_labels(config([*files, str(other)]))
 
 
+def test_how_a_teacher_came_to_its_minima_does_not_matter(files, tmp_path):
+    stiffer = labelled(PAIRS[4], TEACHER | {"initial_hessian": 45.0, "max_steps": 900})
+    pool = load_labels(config([files[1], str(stiffer.save(tmp_path / "stiffer.safetensors"))]))
+    assert len(pool) == len(PAIRS[4]) + len(PAIRS[5])
+
+
 def test_a_force_weight_needs_force_constants(files, tmp_path):
     with pytest.raises(LabelError, match="force_weight needs labels with force constants"):
         load_labels(config(files, force_weight=0.1))
