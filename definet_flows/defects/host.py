@@ -178,6 +178,11 @@ class Host:
         return self.grid.n_cells
 
     @property
+    def reference_hash(self) -> str:
+        """Physics hash of the engine that relaxed the pristine cell; empty where none did."""
+        return self.reference.physics_hash if self.reference else ""
+
+    @property
     def n_sites(self) -> int:
         """Sites in the supercell."""
         return len(self.unit_cell) * self.n_cells

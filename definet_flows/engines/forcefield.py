@@ -67,7 +67,7 @@ class ForceFieldEngine(OptimizerSettings):
         DefinetFlowsError
             If the pristine cell does not converge.
         """
-        if not self.relax_host or (host.reference and host.reference.physics_hash == self.physics_hash):
+        if not self.relax_host or host.reference_hash == self.physics_hash:
             return host
         unit = host.with_supercell((1, 1, 1))
         tight = self.model_copy(update={"force_threshold": self.force_threshold * _HOST_THRESHOLD_SHARE, "rattle": 0.0})

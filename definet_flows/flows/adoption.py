@@ -107,9 +107,7 @@ def _relaxed_host(job_store: JobStore, campaign: Campaign) -> Host:
     nominal, physics_hash = campaign.host.host(), campaign.engine.physics_hash
     for document in job_store.query(_HOSTS, properties=["output"]):
         host = Host.from_dict(_plain(document["output"]))
-        if host == nominal or (
-            host.fingerprint == nominal.fingerprint and host.reference and host.reference.physics_hash == physics_hash
-        ):
+        if host == nominal or (host.fingerprint == nominal.fingerprint and host.reference_hash == physics_hash):
             return host
     raise InputError(
         f"No job in this job store put out the host of {campaign.name} with its engine's settings; check that both belong "

@@ -20,7 +20,7 @@ from definet_flows.launch.progress import Meter, OnProgress
 from definet_flows.launch.worker import describe_model, run_job
 from definet_flows.records.documents import CampaignRecord, ModelSummary, PredictionRecord, RelaxationRecord
 from definet_flows.records.errors import StoreError
-from definet_flows.records.extract import record_of_loss, reference_of
+from definet_flows.records.extract import record_of_loss
 from definet_flows.records.store import RecordStore
 
 logger = logging.getLogger(__name__)
@@ -178,7 +178,7 @@ class Stages:
         criteria = {
             "checkpoint_hash": model.checkpoint_hash,
             "guard_hash": model.guard_hash,
-            "reference_hash": reference_of(host),
+            "reference_hash": host.reference_hash,
         }
         return {record.configuration_id: record for record in self.store.predictions(criteria)}
 

@@ -137,7 +137,7 @@ def record_from_prediction(
         Processor cores and GPUs that it held.
     """
     configuration, verdict = prediction.configuration, prediction.verdict
-    reference_hash = reference_of(configuration.host)
+    reference_hash = configuration.host.reference_hash
     return PredictionRecord(
         key=prediction_key(configuration.id, model.checkpoint_hash, model.guard_hash, reference_hash),
         **configuration_summary(configuration, campaign),
@@ -165,11 +165,6 @@ def planned_key(
         return relaxation_key(configuration.id, charge, "unrelaxed", engine.physics_hash)
     hashes = prediction.checkpoint_hash, prediction.guard_hash
     return relaxation_key(configuration.id, charge, "prerelaxed", engine.physics_hash, *hashes)
-
-
-def reference_of(host: Host) -> str:
-    """Physics hash of the engine that relaxed the pristine cell; empty where none did."""
-    return host.reference.physics_hash if host.reference else ""
 
 
 def configuration_summary(configuration: DefectConfiguration, campaign: str) -> dict[str, Any]:

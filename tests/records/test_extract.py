@@ -11,7 +11,6 @@ from definet_flows.records.extract import (
     pristine_configuration,
     record_from_relaxation,
     record_of_loss,
-    reference_of,
 )
 from definet_flows.records.keys import relaxation_key
 
@@ -84,5 +83,5 @@ def test_a_lost_run_has_time_but_no_steps(copper):
 
 def test_a_host_without_reference_has_no_reference_hash(copper):
     relaxed = copper.ENGINE.relaxed_host(copper.host())
-    assert reference_of(copper.host()) == ""
-    assert reference_of(relaxed) == copper.ENGINE.physics_hash
+    assert copper.host().reference_hash == ""
+    assert relaxed.reference_hash == copper.ENGINE.physics_hash

@@ -50,7 +50,7 @@ class GpawEngine(GpawSettings):
         DefinetFlowsError
             If the pristine cell does not converge.
         """
-        if not self.relax_host or (host.reference and host.reference.physics_hash == self.physics_hash):
+        if not self.relax_host or host.reference_hash == self.physics_hash:
             return host
         return with_supercell_reference(host, self.relax_pristine(host), self.name, self.physics_hash)
 

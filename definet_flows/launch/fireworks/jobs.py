@@ -35,7 +35,7 @@ from definet_flows.launch.fireworks.routing import LIST_JOB, marked, routed
 from definet_flows.launch.predicting import one_by_one
 from definet_flows.records.documents import PredictionRecord, RelaxationRecord
 from definet_flows.records.errors import StoreContentError
-from definet_flows.records.extract import PRISTINE_LABEL, planned_key, reference_of
+from definet_flows.records.extract import PRISTINE_LABEL, planned_key
 from definet_flows.records.keys import prediction_key
 from definet_flows.records.store import RecordStore
 
@@ -127,7 +127,7 @@ class PrepareJob(Maker):
         assignment = Assignment.read(store, campaign)
         engine = assignment.engine(place)
         host = assignment.host
-        if reference_of(host) != engine.physics_hash:
+        if host.reference_hash != engine.physics_hash:
             maker = RelaxHostMaker(engine=engine)
             host = Host.from_dict(maker.make.original(maker, host.to_dict()))  # type: ignore[attr-defined]
             (record,) = store.campaigns({"key": campaign})
@@ -304,7 +304,7 @@ def _predicted(
     """
     model, name = assignment.campaign.model, assignment.campaign.name
     assert model is not None  # noqa: S101  for the type checker
-    summary, reference = model.summary(), reference_of(assignment.host)
+    summary, reference = model.summary(), assignment.host.reference_hash
     hashes = summary.checkpoint_hash, summary.guard_hash, reference
     keys = [prediction_key(one.id, *hashes) for one in configurations]
     known = (record for some in batches(keys) for record in store.predictions({"key": {"$in": list(some)}}))

@@ -21,7 +21,6 @@ from definet_flows.launch.fireworks.routing import MARK, ROLES
 from definet_flows.launch.fireworks.submissions import Submission
 from definet_flows.launch.fireworks.waves import Waves
 from definet_flows.records.documents import CampaignRecord, ModelSummary, PredictionRecord
-from definet_flows.records.extract import reference_of
 from definet_flows.records.store import RecordStore
 
 _QUEUED = ["WAITING", "READY", "PAUSED"]
@@ -251,7 +250,7 @@ def _predictions(
     criteria = {
         "checkpoint_hash": model.checkpoint_hash,
         "guard_hash": model.guard_hash,
-        "reference_hash": reference_of(configurations[0].host),
+        "reference_hash": configurations[0].host.reference_hash,
         "configuration_id": {"$in": [one.id for one in configurations]},
     }
     return {record.configuration_id: record for record in store.predictions(criteria)}
