@@ -101,6 +101,7 @@ def import_state_dict(
         elements=elements,
         teacher="unknown (imported)",
         label_source=f"imported from {Path(file).name}",
+        licence="that of the imported weights",
         max_displacement_trained=max_displacement,
         limits=(
             "Imported weights: what they were trained on is what the importer said, not what this project measured.",

@@ -53,6 +53,11 @@ def test_cutoffs_are_written_down_because_they_do_not_follow_from_the_shapes(tmp
     assert (config.radial_cutoff, config.graph_radius, config.max_neighbours) == (20.0, 5.0, 40)
 
 
+def test_the_card_does_not_give_away_weights_of_others(tmp_path, save, weights):
+    import_state_dict(save(weights), tmp_path / "a")
+    assert load_checkpoint(tmp_path / "a").card.licence == "that of the imported weights"
+
+
 def test_a_full_state_dict_may_hold_the_gaussian_centres(tmp_path, save, weights):
     import_state_dict(save(weights | {"radial_basis.rbf.offset": torch.linspace(0, 1, 128)}), tmp_path / "a")
     with pytest.raises(CheckpointError, match="evenly spaced"):
