@@ -20,6 +20,9 @@ WRITES = (
 )
 """Methods of a collection that change something."""
 
+LOCK_SECONDS = 30.0
+"""After which a launcher gives up waiting for a workflow that is locked; longer than `recover` takes to free it."""
+
 PR_SET_PDEATHSIG = 1
 FORKING = multiprocessing.get_context("fork")
 
@@ -112,11 +115,14 @@ def _run(configuration, folder, category, launches):
     import jobflow
     from fireworks import FWorker
     from fireworks.core import rocket
+    from fireworks.core.launchpad import WFLock
     from fireworks.core.rocket_launcher import launch_rocket
 
     from definet_flows.launch.fireworks.jobs import worker_store
 
     rocket.PING_TIME_SECS = 1
+    # A launcher that has taken a job which another left in no workflow waits for that workflow's lock: five minutes by default.
+    WFLock.__init__.__defaults__ = (LOCK_SECONDS, False)
     worker_store.cache_clear()
     jobflow.SETTINGS.JOB_STORE = configuration.job_store()
     launchpad = configuration.launchpad()
