@@ -44,9 +44,9 @@ class GpawSettings(OptimizerSettings):
     def parameters(self) -> dict[str, Any]:
         """What GPAW is given in every cell.
 
-        Without a criterion on the forces BFGS stalls near the threshold on what is left of their errors. With it a tighter one
-        on the density changes nothing but the cost: at a vacancy with half-filled degenerate states that one is met after five
-        times as many steps, if at all. The mixer is GPAW's own.
+        Without a criterion on the forces BFGS stalls near the threshold on what is left of their errors. With it that on the
+        density may be GPAW's own: a tighter one is hardly met at a vacancy with half-filled degenerate states. The mixer is
+        GPAW's own.
         """
         return {
             "mode": {"name": "pw", "ecut": self.cutoff},
