@@ -2,8 +2,8 @@
 
 Relaxes the configurations of a campaign file with its engine from: the unrelaxed structure, bonds scaled by covalent radii, the
 structures of the campaign's checkpoint and of others (``--network NAME=MODEL``, such as a defect-blind one), those relaxed by a
-potential (``--potential``, where the engine is DFT), and the unrelaxed structure with its symmetry broken (``--rattle``). A guess
-that failed counts with the unrelaxed run's steps; a run that did not converge with its own and those. Goes on where it stopped.
+potential (``--potential``, where the engine is DFT), and the unrelaxed structure with its symmetry broken (``--rattle``). Counts
+lost runs as definet_flows.analysis.savings does. Goes on where it stopped.
 Run with
 
     python benchmarks/alternatives.py CAMPAIGN.yaml OUT_DIR [--network NAME=MODEL ...] [--potential NAME] [--rattle 0.05]
@@ -22,15 +22,17 @@ import numpy as np
 import torch
 from labelling import load_journal
 
+from definet_flows.analysis.bootstrap import bootstrap, reduction_of_totals
+from definet_flows.analysis.savings import Threshold, charged_steps
 from definet_flows.defects import DefectConfiguration
 from definet_flows.engines import Relaxation
 from definet_flows.engines.starts import start_of
 from definet_flows.flows import load_campaign
 from definet_flows.flows.campaign import Campaign
+from definet_flows.records.documents import RunFigures
 from definet_flows.records.minimum import Comparison, End, compare_ends
 from definet_flows.training.studies.methods import DoNothing, Guess, Method, NetworkMethod, PotentialMethod, ScaledBonds
 
-RESAMPLES = 2000
 Results = dict[str, dict[str, dict[str, Any]]]
 """Name of the start to configuration id to what came of it."""
 
@@ -104,20 +106,24 @@ def one_run(engine: Any, configuration: DefectConfiguration, method: Method) -> 
     }
 
 
-def counted_steps(run: dict[str, Any], unrelaxed: dict[str, Any]) -> int:
-    """Ionic steps, by the rules of docs/savings.md."""
-    baseline = unrelaxed["outcome"]["ionic_steps"] or 0
-    if run is unrelaxed or run["outcome"] is None:
-        return int(baseline)
-    own = run["outcome"]["ionic_steps"] or 0
-    return int(own if run["outcome"]["converged"] else own + baseline)
+def figures(run: dict[str, Any]) -> RunFigures:
+    """A relaxation as the savings table counts it; steps and state only."""
+    outcome = Relaxation.model_validate(run["outcome"])
+    untold = dict.fromkeys(name for name in RunFigures.model_fields)
+    state = "converged" if outcome.converged else "failed" if outcome.error else "unconverged"
+    return RunFigures(**untold | {"key": "", "state": state, "ionic_steps": outcome.ionic_steps})
 
 
-def interval(steps: np.ndarray, baseline: np.ndarray) -> str:
-    """Share of the total steps saved, with its 95 % percentile bootstrap over configurations."""
-    drawn = np.random.default_rng(0).integers(len(steps), size=(RESAMPLES, len(steps)))
-    low, high = np.quantile(1 - steps[drawn].sum(axis=1) / baseline[drawn].sum(axis=1), [0.025, 0.975])
-    return f"{1 - steps.sum() / baseline.sum():4.0%} [{low:.0%}, {high:.0%}]"
+def counted_steps(run: dict[str, Any], unrelaxed: dict[str, Any]) -> tuple[int, int]:
+    """Ionic steps charged to the unrelaxed start and to this one; where there was no guess, both are the unrelaxed run."""
+    baseline = figures(unrelaxed)
+    return charged_steps(baseline, baseline if run["outcome"] is None else figures(run), Threshold.ENGINE)
+
+
+def saved(steps: np.ndarray) -> str:
+    """Share of the total steps saved, with its interval."""
+    share, interval = float(reduction_of_totals(steps)), bootstrap(steps, reduction_of_totals)
+    return f"{share:.0%}" + (f" [{interval[0]:.0%}, {interval[1]:.0%}]" if interval else "")
 
 
 def comparison(
@@ -149,17 +155,19 @@ def show(campaign: Campaign, configurations: Sequence[DefectConfiguration], resu
     """Print the table and where every start led."""
     names = list(results)
     unrelaxed = results[names[0]]
-    baseline = np.array([counted_steps(unrelaxed[one.id], unrelaxed[one.id]) for one in configurations])
     print(f"{len(configurations)} configurations, {campaign.engine.name} {campaign.engine.physics_hash}")
     print(f"{'start':32s} {'median':>6s} {'total':>6s} {'fewer':>18s} {'costlier':>8s} {'failed':>6s} {'ms':>8s}")
     for name in names:
         runs = [results[name][one.id] for one in configurations]
-        steps = np.array([counted_steps(run, unrelaxed[one.id]) for run, one in zip(runs, configurations, strict=True)])
+        pairs = zip(runs, (unrelaxed[one.id] for one in configurations), strict=True)
+        steps = np.array(
+            [counted_steps(run, baseline) for run, baseline in pairs], dtype=float
+        )  # [n_configurations, 2]
         failed = sum(run["outcome"] is None or not run["outcome"]["converged"] for run in runs)
         milliseconds = 1000 * np.median([run["seconds"] for run in runs])
         print(
-            f"{name:32s} {np.median(steps):6.1f} {steps.sum():6d} {interval(steps, baseline):>18s} {(steps > baseline).sum():8d} "
-            f"{failed:6d} {milliseconds:8.1f}"
+            f"{name:32s} {np.median(steps[:, 1]):6.1f} {steps[:, 1].sum():6.0f} {saved(steps):>18s} "
+            f"{(steps[:, 1] > steps[:, 0]).sum():8d} {failed:6d} {milliseconds:8.1f}"
         )
     references = [names[0], *(name for name in names if name.startswith("unrelaxed, rattled"))]
     for other in references:

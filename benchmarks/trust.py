@@ -12,18 +12,19 @@ labels, they are taken from the checkpoint's card. Run with
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from definet_flows.analysis.bootstrap import bootstrap
 from definet_flows.analysis.savings import not_trained_on
 from definet_flows.analysis.tabular import Row, markdown_table
 from definet_flows.definet import Checkpoint, load_checkpoint
 from definet_flows.records import SavingsRecord, build_savings, open_store
 from definet_flows.records.building.trust import committee_spread, displacement_quantile, trust
 
-RESAMPLES = 2000
 UNSEEN = {"same_size": 0, "other_size": 0, "new": 1, "undefined": 1, "unknown": 1}
 
 Figure = Callable[[SavingsRecord], float | None]
@@ -82,7 +83,7 @@ def rows(records: Sequence[SavingsRecord], figures: Mapping[str, Figure]) -> lis
             continue
         values = np.array([value for value, _ in told], dtype=float)
         steps = np.array([one.prerelaxed.ionic_steps for _, one in told], dtype=float)
-        low, high = interval(values, steps)
+        low, high = bootstrap(np.stack([values, steps], axis=1), correlations) or (math.nan, math.nan)
         line: Row = {"figure": name, "pairs": len(told), "Spearman": round(correlation(values, steps), 2)}
         line |= {"low": round(low, 2), "high": round(high, 2), "median of the figure": float(np.median(values))}
         lines.append(line)
@@ -96,18 +97,16 @@ def correlation(values: npt.NDArray[np.float64], steps: npt.NDArray[np.float64])
     return float(np.mean((first - first.mean()) * (second - second.mean())) / spread) if spread else 0.0
 
 
+def correlations(drawn: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Of each of [n_resamples, n_pairs, 2] resampled figures and steps."""
+    return np.array([correlation(one[:, 0], one[:, 1]) for one in drawn])
+
+
 def ranks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Places in ascending order; equal values share the mean of theirs."""
     _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)
     return np.asarray((ends - (counts - 1) / 2)[places])
-
-
-def interval(values: npt.NDArray[np.float64], steps: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """95 % percentile bootstrap over configurations."""
-    drawn = np.random.default_rng(0).integers(len(values), size=(RESAMPLES, len(values)))
-    low, high = np.quantile([correlation(values[some], steps[some]) for some in drawn], [0.025, 0.975])
-    return float(low), float(high)
 
 
 def steps_by_trust(records: Sequence[SavingsRecord]) -> list[Row]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from definet_flows.analysis.bootstrap import bootstrap
 from definet_flows.analysis.savings import TRAINED_ON, Outcome, counted_pairs, neutral, not_trained_on
-from definet_flows.analysis.table import CONFIDENCE, RESAMPLES
 from definet_flows.records.documents import CampaignRecord, PredictionRecord, RelaxationRecord, SavingsRecord
 from definet_flows.records.savings import prediction_charge
 
@@ -231,10 +231,5 @@ def _saved(saved: npt.NDArray[np.float64], configurations: int, seed: int) -> Sa
     """The mean saving of pairs times a number of configurations, with the interval of that mean."""
     if not len(saved):
         return None
-    interval = None
-    if len(saved) > 1:
-        drawn = saved[np.random.default_rng(seed).integers(len(saved), size=(RESAMPLES, len(saved)))].mean(axis=1)
-        tail = (1 - CONFIDENCE) / 2
-        low, high = configurations * np.quantile(drawn, [tail, 1 - tail])
-        interval = (float(low), float(high))
+    interval = bootstrap(saved, lambda drawn: configurations * drawn.mean(axis=1), seed)
     return SavedCoreHours(configurations, float(configurations * saved.mean()), interval)

@@ -104,13 +104,26 @@ def counted_pairs(records: Iterable[SavingsRecord], threshold: Threshold = Thres
     return [_counted(record, threshold) for record in records]
 
 
-def _counted(record: SavingsRecord, threshold: Threshold) -> CountedPair:
-    unrelaxed, prerelaxed = record.unrelaxed, record.prerelaxed
+def charged_steps(unrelaxed: RunFigures, prerelaxed: RunFigures, threshold: Threshold) -> tuple[int, int]:
+    """Force evaluations charged to either start, by the rules above.
+
+    Parameters
+    ----------
+    unrelaxed, prerelaxed
+        The two runs; the same one twice where there was nothing else to start from.
+    threshold
+        As for `counted_pairs`.
+    """
     baseline, steps = _steps_to(unrelaxed, threshold), _steps_to(prerelaxed, threshold)
     if baseline is None:
         baseline = steps = _spent(unrelaxed) if steps is None else steps
     elif steps is None:
         steps = baseline + _spent(prerelaxed)
+    return baseline, steps
+
+
+def _counted(record: SavingsRecord, threshold: Threshold) -> CountedPair:
+    baseline, steps = charged_steps(record.unrelaxed, record.prerelaxed, threshold)
     return CountedPair(
         record.configuration_id,
         record.label,

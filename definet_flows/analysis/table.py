@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from definet_flows.analysis.bootstrap import bootstrap, reduction_of_medians, reduction_of_totals
 from definet_flows.analysis.savings import (
     TRAINED_ON,
     CountedPair,
@@ -30,10 +30,6 @@ EXPOSURES = {
 """How reports name what training has seen of a defect cluster."""
 
 ALL = "all"
-RESAMPLES = 2000
-CONFIDENCE = 0.95
-
-Steps = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -167,7 +163,6 @@ def _row(clusters: str, threshold: float, pairs: Sequence[CountedPair], seed: in
     steps = np.array([(pair.unrelaxed_steps, pair.prerelaxed_steps) for pair in pairs], dtype=float)  # [n_pairs, 2]
     outcomes = Counter(pair.outcome for pair in pairs)
     medians, totals = np.median(steps, axis=0), steps.sum(axis=0)
-    medians_interval, totals_interval = _intervals(steps, seed)
     return SavingsRow(
         clusters=clusters,
         threshold=threshold,
@@ -177,10 +172,10 @@ def _row(clusters: str, threshold: float, pairs: Sequence[CountedPair], seed: in
         median_prerelaxed=float(medians[1]),
         total_unrelaxed=int(totals[0]),
         total_prerelaxed=int(totals[1]),
-        reduction_of_medians=_reduction(medians),
-        reduction_of_totals=_reduction(totals),
-        medians_interval=medians_interval,
-        totals_interval=totals_interval,
+        reduction_of_medians=float(reduction_of_medians(steps)),
+        reduction_of_totals=float(reduction_of_totals(steps)),
+        medians_interval=bootstrap(steps, reduction_of_medians, seed),
+        totals_interval=bootstrap(steps, reduction_of_totals, seed),
         same_minimum=sum(pair.same_minimum for pair in pairs),
         other_minimum=outcomes[Outcome.OTHER_MINIMUM],
         fallback=outcomes[Outcome.FALLBACK],
@@ -190,25 +185,3 @@ def _row(clusters: str, threshold: float, pairs: Sequence[CountedPair], seed: in
         core_hours_unrelaxed=sum(pair.unrelaxed_core_hours or 0.0 for pair in pairs),
         core_hours_prerelaxed=sum(pair.prerelaxed_core_hours or 0.0 for pair in pairs),
     )
-
-
-def _reduction(steps: Steps) -> float:
-    """Share saved of [unrelaxed, prerelaxed] steps; every run evaluates the forces at least once."""
-    return float(1 - steps[1] / max(steps[0], 1.0))
-
-
-def _intervals(steps: Steps, seed: int) -> tuple[tuple[float, float] | None, tuple[float, float] | None]:
-    """Percentile bootstrap over pairs of the two reductions."""
-    n_pairs = len(steps)
-    if n_pairs < 2:
-        return None, None
-    drawn = steps[np.random.default_rng(seed).integers(n_pairs, size=(RESAMPLES, n_pairs))]  # [n_resamples, n_pairs, 2]
-    return _percentiles(np.median(drawn, axis=1)), _percentiles(drawn.sum(axis=1))
-
-
-def _percentiles(resampled: Steps) -> tuple[float, float]:
-    """Interval of the reduction over resamples [n_resamples, 2]."""
-    reductions = 1 - resampled[:, 1] / np.maximum(resampled[:, 0], 1.0)
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(reductions, [tail, 1 - tail])
-    return float(low), float(high)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from definet_flows.analysis.bootstrap import reduction_of_totals
 from definet_flows.analysis.savings import CountedPair, Threshold, counted_pairs, not_trained_on
 from definet_flows.analysis.table import SavingsRow, savings_table
 from definet_flows.records.documents import RelaxationRecord, SavingsRecord
@@ -186,13 +187,12 @@ def _groups(records: Sequence[SavingsRecord]) -> list[GroupRow]:
 
 def _group(name: str, pairs: Sequence[CountedPair]) -> GroupRow:
     steps = np.array([(pair.unrelaxed_steps, pair.prerelaxed_steps) for pair in pairs], dtype=float)  # [n_pairs, 2]
-    totals = steps.sum(axis=0)
     return GroupRow(
         group=name,
         pairs=len(pairs),
         unrelaxed=StepSpread.of(steps[:, 0]),
         prerelaxed=StepSpread.of(steps[:, 1]),
-        reduction=float(1 - totals[1] / max(totals[0], 1.0)),
+        reduction=float(reduction_of_totals(steps)),
         same_minimum=sum(pair.same_minimum for pair in pairs),
     )
 
