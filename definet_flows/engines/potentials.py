@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import io
 import json
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -15,12 +16,25 @@ from definet_flows.errors import InputError
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
 
-_NAMED: dict[str, tuple[str, dict[str, Any], str]] = {
-    "CHGNet": ("chgnet.model.dynamics.CHGNetCalculator", {"on_isolated_atoms": "ignore"}, "use_device"),
-    "7net-0": ("sevenn.calculator.SevenNetCalculator", {"model": "7net-0"}, "device"),
-    "7net-l3i5": ("sevenn.calculator.SevenNetCalculator", {"model": "7net-l3i5"}, "device"),
+
+@dataclass(frozen=True)
+class _Named:
+    """A potential whose weights come inside its package."""
+
+    package: str
+    path: str
+    arguments: dict[str, Any]
+    device_argument: str
+
+
+_SEVENNET = "sevenn.calculator.SevenNetCalculator"
+_NAMED = {
+    "CHGNet": _Named(
+        "chgnet", "definet_flows.engines.chgnet.ForcesOnDemand", {"on_isolated_atoms": "ignore"}, "use_device"
+    ),
+    "7net-0": _Named("sevenn", _SEVENNET, {"model": "7net-0"}, "device"),
+    "7net-l3i5": _Named("sevenn", _SEVENNET, {"model": "7net-l3i5"}, "device"),
 }
-"""Name to (import path, arguments, name of the device argument). The weights come inside the packages."""
 
 NAMED_POTENTIALS = tuple(_NAMED)
 """Potentials that are known by name."""
@@ -48,11 +62,11 @@ def load_potential(potential: str, arguments: dict[str, Any], device: str) -> Ca
 
 @lru_cache(maxsize=2)
 def _load(potential: str, arguments: str, device: str) -> Calculator:
-    path, defaults, device_argument = _NAMED.get(potential, (potential, {}, ""))
-    keywords = {**defaults, **json.loads(arguments)}
-    if device_argument:
-        keywords[device_argument] = device
-    calculator_class = _import_class(potential, path)
+    named = _named(potential)
+    keywords = {**named.arguments, **json.loads(arguments)}
+    if named.device_argument:
+        keywords[named.device_argument] = device
+    calculator_class = _import_class(potential, named)
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # CHGNet announces its device on every start
             calculator: Calculator = calculator_class(**keywords)
@@ -66,12 +80,17 @@ def _load(potential: str, arguments: str, device: str) -> Calculator:
             "change its device or arguments."
         ) from error
     if not hasattr(calculator, "calculate"):
-        raise InputError(f"{path} is not an ASE calculator; give the import path of a calculator class.")
+        raise InputError(f"{named.path} is not an ASE calculator; give the import path of a calculator class.")
     return calculator
 
 
-def _import_class(potential: str, path: str) -> Any:
-    module, _, name = path.rpartition(".")
+def _named(potential: str) -> _Named:
+    """A known potential, or a calculator class by its import path."""
+    return _NAMED.get(potential) or _Named(potential.partition(".")[0], potential, {}, "")
+
+
+def _import_class(potential: str, named: _Named) -> Any:
+    module, _, name = named.path.rpartition(".")
     if not module:
         raise InputError(
             f"There is no potential '{potential}'; choose {', '.join(_NAMED)}, or the import path of an ASE calculator."
@@ -79,9 +98,8 @@ def _import_class(potential: str, path: str) -> Any:
     try:
         return getattr(importlib.import_module(module), name)
     except ImportError as error:
-        package = module.partition(".")[0]
         raise InputError(
-            f"Potential {potential} needs the package {package}: pip install {package} ({error})."
+            f"Potential {potential} needs the package {named.package}: pip install {named.package} ({error})."
         ) from error
     except AttributeError as error:
         raise InputError(
@@ -91,8 +109,7 @@ def _import_class(potential: str, path: str) -> Any:
 
 def potential_version(potential: str) -> str:
     """Package and version of a potential, with ASE's, for the record."""
-    package = _NAMED.get(potential, (potential,))[0].partition(".")[0]
-    return package_versions(*dict.fromkeys((package, "ase")))
+    return package_versions(*dict.fromkeys((_named(potential).package, "ase")))
 
 
 def package_versions(*packages: str) -> str:

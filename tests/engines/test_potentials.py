@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import sys
 
+import numpy as np
 import pytest
+from ase.build import mx2
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 
@@ -48,6 +50,7 @@ def test_potentials_that_cannot_be_used(potential, arguments, message):
 def test_named_potentials_without_their_package(monkeypatch, potential, package):
     for module in [name for name in sys.modules if name.partition(".")[0] == package] + [package]:
         monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.delitem(sys.modules, "definet_flows.engines.chgnet", raising=False)
     with pytest.raises(InputError, match=f"Potential {potential} needs the package {package}: pip install {package}"):
         load_potential(potential, {"unheard_of": potential}, "cpu")
 
@@ -64,3 +67,20 @@ def test_versions_for_the_record():
     assert potential_version("ase.calculators.emt.EMT") == f"ase {ase.__version__}"
     assert potential_version("tests.engines.calculators.CountingEMT") == f"tests unknown, ase {ase.__version__}"
     assert potential_version("CHGNet").startswith("chgnet ")
+
+
+@pytest.mark.filterwarnings("ignore:Converting a tensor")  # CHGNet's own
+def test_chgnet_computes_no_stress_that_nobody_asked_for_and_the_same_forces():
+    chgnet = pytest.importorskip("chgnet.model.dynamics", reason="the forcefield extra is not installed")
+    atoms = mx2("MoS2", size=(2, 2, 1), vacuum=8.0)
+    atoms.pbc = True
+    atoms.rattle(0.05, seed=1)
+    frugal, plain = load_potential("CHGNet", {}, "cpu"), chgnet.CHGNetCalculator(use_device="cpu")
+    atoms.calc = frugal
+    forces, energy = atoms.get_forces(), atoms.get_potential_energy()
+    assert "stress" not in frugal.results
+    stress = atoms.get_stress()
+    atoms.calc = plain
+    assert np.array_equal(forces, atoms.get_forces())
+    assert energy == atoms.get_potential_energy()
+    assert np.array_equal(stress, atoms.get_stress())
