@@ -71,7 +71,7 @@ def submit(
         plans = [_planned(one, cluster, directory or Path(title)) for one in loaded]
         costs = [_costs(plan, cluster) for plan in plans]
         n_submitted = 0 if dry_run else sum(submitting.submit(plan, cluster) for plan in plans)
-        phases = _elements(loaded, plans[0], cluster) if elements and not dry_run else []
+        phases = _elements(loaded, plans[0], cluster, dry_run=dry_run) if elements else []
     if as_json:
         facts = [_facts(plan, cost) for plan, cost in zip(plans, costs, strict=True)]
         show_json(_facts_of_all(title, facts) | {"submitted": n_submitted, "elements": phases})
@@ -81,9 +81,11 @@ def submit(
     _show_outcome(title, plans, n_submitted, phases, dry_run=dry_run)
 
 
-def _elements(campaigns: list[Campaign], plan: Plan, cluster: Cluster) -> list[str]:
-    from definet_flows.launch.fireworks.elements import submit_elements
+def _elements(campaigns: list[Campaign], plan: Plan, cluster: Cluster, *, dry_run: bool) -> list[str]:
+    from definet_flows.launch.fireworks.elements import missing_phases, submit_elements
 
+    if dry_run:
+        return [phase.element for phase in missing_phases(campaigns, cluster).values()]
     return submit_elements(campaigns, plan.submission, cluster)
 
 
@@ -164,7 +166,7 @@ def _facts_of_all(title: str, members: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _show_outcome(title: str, plans: list[Plan], n_submitted: int, phases: list[str], *, dry_run: bool) -> None:
     if phases:
-        typer.echo(f"Elements and compounds submitted: {', '.join(phases)}")
+        typer.echo(f"Elements and compounds {'to submit' if dry_run else 'submitted'}: {', '.join(phases)}")
     if len(plans) > 1:
         counts = [sum(getattr(plan, what) for plan in plans) for what in ("n_configurations", "n_recorded", "n_new")]
         typer.echo(f"{title}, all hosts: {counts[0]} configurations, {counts[1]} on record, {counts[2]} to submit")

@@ -49,8 +49,16 @@ def test_submitting_watching_and_recovering(cluster, path, tmp_path):
     assert (status["n_configurations"], status["states"]["waiting"], status["failures"]) == (12, 12, [])
     assert "0 lost, 0 crashed, 0 failed" in cluster("recover", "copper").stdout
     assert cluster("recover", "copper", "--json").exit_code == 0
-    with_elements = cluster("submit", path, "--dir", tmp_path / "runs", "--elements")
+    submit_elements = ("submit", path, "--dir", tmp_path / "runs", "--elements")
+    assert (
+        "Elements and compounds to submit: Al, Ni\nNothing was submitted."
+        in cluster(*submit_elements, "--dry-run").stdout
+    )
+    with_elements = cluster(*submit_elements)
     assert "Elements and compounds submitted: Al, Ni" in with_elements.stdout, with_elements.stderr
+    again = cluster(*submit_elements)
+    assert "Elements" not in again.stdout
+    assert "There was nothing to submit" in again.stdout, again.stderr
 
 
 def test_several_hosts_are_one_campaign_and_can_be_stopped(cluster, copper, tmp_path):

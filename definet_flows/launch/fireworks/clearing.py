@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from definet_flows.errors import InputError
 from definet_flows.launch.fireworks.chunks import CHUNKS
 from definet_flows.launch.fireworks.cluster import Cluster, batches
+from definet_flows.launch.fireworks.elements import CLAIMS
 from definet_flows.launch.fireworks.gate import open_again
 from definet_flows.launch.fireworks.jobs import states_of
 from definet_flows.launch.fireworks.routing import MARK
@@ -97,6 +98,7 @@ def clear(cluster: Cluster, submission: Submission) -> Cleared:
             n_fireworks += removed.deleted_count
         launchpad.workflows.delete_many({"metadata.campaign": key})
         n_chunks = launchpad.db[CHUNKS].delete_many({"campaign": key}).deleted_count
+        launchpad.db[CLAIMS].delete_many({"campaign": key})
         open_again(cluster.store, key)
         # Last, so that the campaign can be named until all else is gone.
         launchpad.db[SUBMISSIONS].delete_one({"_id": key})

@@ -16,7 +16,6 @@ from pymongo.errors import DuplicateKeyError
 from definet_flows.engines.elements import ElementalPhase
 from definet_flows.flows.campaign import Campaign
 from definet_flows.flows.elements import known_phases, phases_of, relaxed
-from definet_flows.launch.fireworks.chunks import CHUNKS
 from definet_flows.launch.fireworks.clock import database_seconds
 from definet_flows.launch.fireworks.cluster import Cluster
 from definet_flows.launch.fireworks.gate import pass_gate
@@ -26,7 +25,9 @@ from definet_flows.launch.fireworks.submissions import Submission
 from definet_flows.launch.fireworks.waves import CLAIM_SECONDS
 from definet_flows.records.energetics.elements import COLLECTION
 
-_CLAIMED = "element"
+CLAIMS = "definet_element_claims"
+"""Collection beside the launchpad's own: who is about to hand a phase over, a document for each campaign and phase."""
+
 _ENDED = ["COMPLETED", "DEFUSED", "ARCHIVED"]
 
 
@@ -69,35 +70,51 @@ class ElementJob(Maker):
         return {"element": record.element, "state": record.state, "energy_per_atom": record.energy_per_atom}
 
 
-def submit_elements(campaigns: Sequence[Campaign], submission: Submission, cluster: Cluster) -> list[str]:
-    """Hand the phases of a campaign file to a cluster that are neither on record nor there already.
+def missing_phases(campaigns: Sequence[Campaign], cluster: Cluster) -> dict[str, ElementalPhase]:
+    """The phases of a campaign file that are neither on record nor on their way, by the key of their record.
 
     Parameters
     ----------
     campaigns
         Those of one file.
-    submission
-        Of the first of them, which was submitted before.
     cluster
-        Where to.
+        Where they would be relaxed.
+
+    Raises
+    ------
+    InputError
+        If a structure is not known.
+    """
+    phases = phases_of(campaigns)
+    known = known_phases(cluster.store, phases)
+    field = f"spec.{MARK}.phase"
+    with cluster.answering():
+        found = cluster.launchpad.fireworks.find({field: {"$in": list(phases)}, "state": {"$nin": _ENDED}}, {field: 1})
+        under_way = {one["spec"][MARK]["phase"] for one in found}
+    return {key: phase for key, phase in phases.items() if key not in known and key not in under_way}
+
+
+def submit_elements(campaigns: Sequence[Campaign], submission: Submission, cluster: Cluster) -> list[str]:
+    """Hand the `missing_phases` of a campaign file to a cluster; several who do so at once hand none over twice.
+
+    Parameters
+    ----------
+    campaigns, cluster
+        As for `missing_phases`; errors as well.
+    submission
+        Of the first of the campaigns, which was submitted before.
 
     Returns
     -------
     list of str
         Symbols and formulas of what was handed over.
-
-    Raises
-    ------
-    InputError
-        If the engine cannot relax cells, or a structure is not known.
     """
-    phases = phases_of(campaigns)
-    known = known_phases(cluster.store, phases)
+    missing = missing_phases(campaigns, cluster)
     with cluster.answering():
-        missing = [key for key in phases if key not in known and _claim(cluster, submission.key, key)]
-        for key in missing:
-            cluster.launchpad.add_wf(_workflow(campaigns[0], submission, key, phases[key]))
-    return [phases[key].element for key in missing]
+        claimed = [key for key in missing if _claim(cluster, submission.key, key)]
+        for key in claimed:
+            cluster.launchpad.add_wf(_workflow(campaigns[0], submission, key, missing[key]))
+    return [missing[key].element for key in claimed]
 
 
 def _workflow(campaign: Campaign, submission: Submission, key: str, phase: ElementalPhase) -> Workflow:
@@ -111,15 +128,11 @@ def _workflow(campaign: Campaign, submission: Submission, key: str, phase: Eleme
 
 def _claim(cluster: Cluster, campaign: str, phase: str) -> bool:
     """Whether it is the caller who is to hand a phase over; the claim of somebody who died in between ends."""
-    launchpad = cluster.launchpad
-    there = {f"spec.{MARK}.phase": phase, "state": {"$nin": _ENDED}}
-    if launchpad.fireworks.find_one(there, {"_id": 1}) is not None:
-        return False
-    now, chunks = database_seconds(launchpad.connection), launchpad.db[CHUNKS]
+    now, claims = database_seconds(cluster.launchpad.connection), cluster.launchpad.db[CLAIMS]
     identity = f"{campaign}-{phase}"
     try:
-        chunks.insert_one({"_id": identity, "campaign": campaign, "state": _CLAIMED, "claimed": now})
+        claims.insert_one({"_id": identity, "campaign": campaign, "claimed": now})
     except DuplicateKeyError:
         stale = {"_id": identity, "claimed": {"$lt": now - CLAIM_SECONDS}}
-        return bool(chunks.update_one(stale, {"$set": {"claimed": now}}).modified_count)
+        return bool(claims.update_one(stale, {"$set": {"claimed": now}}).modified_count)
     return True

@@ -4,9 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from definet_flows.launch.fireworks.elements import submit_elements
+from definet_flows.launch.fireworks.clearing import clear
+from definet_flows.launch.fireworks.elements import CLAIMS, submit_elements
 from definet_flows.launch.fireworks.routing import MARK
 from definet_flows.launch.fireworks.submissions import submission_named
+from definet_flows.launch.fireworks.waves import Waves
 from definet_flows.records.energetics import ElementRecord
 
 BROUGHT = '{recipes: ["Al_Cu", "Ni_Cu", "Mo_Cu"]}'
@@ -36,3 +38,12 @@ def test_elements_are_relaxed_once_on_cpu_workers(cluster, handed_over, rockets)
     }
     assert records["Al"].energy_per_atom == pytest.approx(0.0, abs=0.01)  # where this potential has its zero
     assert handed_over() == []
+
+
+def test_elements_leave_no_claim_once_their_campaign_is_cleared_and_are_no_chunks_of_it(cluster, handed_over):
+    assert len(handed_over()) == 3
+    submission = submission_named(cluster.launchpad, "copper")
+    n_chunks = sum(Waves(cluster.launchpad, submission.key).counts().values())
+    assert (n_chunks, len(list(Waves(cluster.launchpad, submission.key).listed()))) == (1, 1)
+    assert clear(cluster, submission).chunks == n_chunks
+    assert cluster.launchpad.db[CLAIMS].count_documents({}) == 0
