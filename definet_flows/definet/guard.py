@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from ase.data import chemical_symbols, covalent_radii
 from pydantic import BaseModel, ConfigDict, Field
-from vesin import NeighborList
 
 from definet_flows.errors import InputError
 
@@ -143,6 +142,8 @@ class Guard:
 
     def _too_close(self, configuration: DefectConfiguration, positions: NDArray[np.float64]) -> list[str]:
         """Compare every pair of real atoms, periodic images included, with its own limit."""
+        from vesin import NeighborList  # brings torch, which whoever only reads the settings does without
+
         sites = np.flatnonzero(configuration.occupied)
         numbers = configuration.atomic_numbers[sites]
         limits = self.settings.min_distance_fraction * covalent_radii[numbers]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -96,6 +97,12 @@ def test_a_room_stays_clear_of_the_packages_above_it(path):
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_modules_stay_short(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) < MAX_MODULE_LINES
+
+
+def test_campaigns_are_read_and_handed_out_without_torch():
+    """Which takes seconds to import, for each command and each job of a cluster, most of which have no use for it."""
+    code = "import sys, definet_flows.launch.local, definet_flows.cli.app; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=False).returncode == 0
 
 
 def test_no_module_is_named_after_nothing():
