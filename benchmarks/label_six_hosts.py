@@ -66,7 +66,6 @@ def labelled_before(host: str) -> frozenset[str]:
 SECTIONS = (
     *(Section(host, 5, "low", 160) for host in ("WSe2",)),
     *(Section(host, 6, "low", 160) for host in ("hBN",)),
-    *(Section(host, 5, "low", 1000) for host in ("MoS2",)),
     *(Section(host, 4, "low", 160) for host in ("GaSe", "InSe", "BP")),
     *(Section(host, 5, "high", 150) for host in ("MoS2", "WSe2")),
     *(Section(host, 4, "high", 150) for host in ("GaSe", "InSe", "BP")),
@@ -75,6 +74,7 @@ SECTIONS = (
     *(Section(host, 7, "low", 60) for host in ("WSe2",)),
     *(Section(host, 8, "low", 60) for host in ("hBN",)),
     *(Section(host, 5, "low", 60) for host in ("GaSe", "InSe", "BP")),
+    *(Section(host, 5, "low", 1000) for host in ("MoS2",)),
 )
 """For MoS2 the low density in other supercells, and part of this one, was made by benchmarks/label_mos2.py."""
 
