@@ -35,6 +35,12 @@ def count_configurations(host: Host, recipe: str | Recipe) -> int:
     ------
     InputError
         If the host cannot hold the recipe.
+
+    Examples
+    --------
+    >>> host = Host.from_preset("MoS2", supercell=(4, 4, 1), vacuum=15)
+    >>> count_configurations(host, "W_Mo+V_S+V_S")
+    57
     """
     parsed = Recipe.parse(recipe)
     parsed.check_against(host.name, host.species)

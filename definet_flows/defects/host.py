@@ -99,6 +99,12 @@ class Host:
             Three integers or a 3×3 integer matrix; by default the database's own.
         vacuum
             Å; the cell's own vacuum is widened to at least this.
+
+        Examples
+        --------
+        >>> host = Host.from_preset("MoS2", supercell=(4, 4, 1), vacuum=15)
+        >>> len(host.species), len(host.permutations)
+        (48, 192)
         """
         canonical, preset = host_preset(name)
         return cls.from_structure(

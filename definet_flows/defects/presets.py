@@ -186,6 +186,11 @@ def low_density_recipes(name: str) -> list[str]:
     ------
     InputError
         If there is no such preset.
+
+    Examples
+    --------
+    >>> low_density_recipes("MoS2")[:4]
+    ['V_S', 'V_S+V_S', 'Se_S', 'Se_S+Se_S']
     """
     *metals, (chalcogen, (chalcogen_dopant,)) = host_preset(name)[1].dopants.items()
     letters = {"X": chalcogen, "B": chalcogen_dopant}

@@ -14,6 +14,7 @@ from definet_flows.defects.point_defect import PointDefect
 from definet_flows.errors import InputError
 
 _TRIES_PER_CONFIGURATION = 200
+"""Draws, duplicates included, after which a section is said to have no more distinct configurations."""
 
 
 def sample_configurations(
@@ -46,6 +47,13 @@ def sample_configurations(
     InputError
         If a species is not in the host, a concentration cannot be reached under the cap, or there are not enough distinct
         configurations.
+
+    Examples
+    --------
+    >>> host = Host.from_preset("MoS2", supercell=(4, 4, 1), vacuum=15)
+    >>> drawn = sample_configurations(host, {"S": ["Vac", "Se"]}, concentrations=[0.05], n_per_concentration=3, seed=1)
+    >>> [one.n_defects for one in drawn]
+    [2, 2, 2]
     """
     options = _options(host, substitutions)
     cap = int(max_fraction_per_type * host.n_sites + 1e-9)

@@ -110,6 +110,11 @@ def load_checkpoint(name_or_path: str | Path) -> Checkpoint:
     CheckpointError
         It does not exist, a file is missing, truncated or altered, its schema or tensors do not fit this
         version of the network, or a weight is not finite. The message names the file.
+
+    Examples
+    --------
+    >>> load_checkpoint("definet-mos2-chgnet").card.name
+    'definet-mos2-chgnet'
     """
     folder = find_checkpoint(name_or_path)
     content = _read_config(folder / CONFIG_FILE)

@@ -95,6 +95,18 @@ class Prerelaxer:
     ------
     InputError
         The device is absent or unknown, or the batch size is not a positive number.
+
+    Examples
+    --------
+    >>> host = Host.from_preset("MoS2", supercell=(4, 4, 1))
+    >>> prerelaxer = Prerelaxer("definet-mos2-chgnet", device="cpu")
+    >>> for prediction in prerelaxer.predict(enumerate_configurations(host, "W_Mo+V_S")):
+    ...     print(prediction.positions.shape, prediction.verdict.passed)
+    (48, 3) True
+    (48, 3) True
+    (48, 3) True
+    (48, 3) True
+    (48, 3) True
     """
 
     def __init__(

@@ -22,7 +22,15 @@ _EXECUTION = {"threads", "device"}
 
 
 class ForceFieldEngine(OptimizerSettings):
-    """Settings of the force-field engine; `relax` does the work."""
+    """Settings of the force-field engine; `relax` does the work.
+
+    Examples
+    --------
+    >>> configuration = next(enumerate_configurations(Host.from_preset("hBN", supercell=(3, 3, 1)), "C_B"))
+    >>> outcome = ForceFieldEngine().relax(configuration, configuration.host.positions)
+    >>> outcome.converged, outcome.max_force < 0.01
+    (True, True)
+    """
 
     name: Literal["forcefield"] = Field(default="forcefield", description="Which engine these settings are for")
     potential: str = Field(
