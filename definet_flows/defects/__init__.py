@@ -6,7 +6,6 @@ from definet_flows.defects.enumeration import enumerate_configurations
 from definet_flows.defects.host import Host, HostReference
 from definet_flows.defects.interop import (
     configuration_from_entry,
-    read_structure,
     to_defect_entry,
     write_extxyz,
     write_structure,
@@ -21,6 +20,7 @@ from definet_flows.defects.presets import (
     high_density,
     low_density_recipes,
 )
+from definet_flows.defects.reading import read_structure
 from definet_flows.defects.sampling import sample_configurations
 
 __all__ = [

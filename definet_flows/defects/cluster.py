@@ -9,15 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import product
 from math import prod
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from definet_flows.defects.host import Host, content_hash
 from definet_flows.defects.supercell import NEIGHBOUR_CELLS, IntArray
-
-if TYPE_CHECKING:
-    from definet_flows.defects.host import Host
 
 _TIE_TOLERANCE = 1e-3
 """Å, two images closer than this in length are equally near."""
@@ -89,8 +86,6 @@ def _places(host: Host, defects: Sequence[tuple[int, str]]) -> tuple[IntArray, l
 
 
 def _cluster_hash(host: Host, defects: Sequence[tuple[int, str]], sublattices: IntArray, cells: IntArray) -> str:
-    from definet_flows.defects.host import content_hash
-
     alphabet = sorted({species for _, species in defects})
     codes = np.array([alphabet.index(species) for _, species in defects])
     canonical = _canonical(host, sublattices, cells, codes)

@@ -91,9 +91,8 @@ class DistanceWindow:
             raise InputError(
                 f"Distance limits {low} to {high} Å leave nothing; the minimum must be positive and below the maximum."
             )
-        distances = np.concatenate(
-            [site_distances(host, block) for block in np.array_split(np.arange(host.n_sites), host.n_sites)]
-        )
+        # Site by site: the images of all pairs at once would take gigabytes in a large supercell.
+        distances = np.concatenate([site_distances(host, np.array([site])) for site in range(host.n_sites)])
         return cls((distances >= low - 1e-6) & (distances <= high + 1e-6))
 
     def allowed(self, candidates: npt.NDArray[np.int64], taken: tuple[int, ...]) -> npt.NDArray[np.int64]:

@@ -45,6 +45,15 @@ def enumerate_configurations(
     ------
     InputError
         If the host cannot hold the recipe or the limits are contradictory.
+
+    Examples
+    --------
+    >>> host = Host.from_preset("MoS2", supercell=(4, 4, 1), vacuum=15)
+    >>> pairs = list(enumerate_configurations(host, "V_Mo+V_S"))
+    >>> len(pairs), sum(pair.multiplicity for pair in pairs)  # of 16 Mo and 32 S sites
+    (5, 512)
+    >>> print(pairs[0])
+    V_Mo+V_S in MoS2 (365adcac059ddf5c)
     """
     parsed = Recipe.parse(recipe)
     parsed.check_against(host.name, host.species)
@@ -57,9 +66,8 @@ def _stream(host: Host, recipe: Recipe, window: DistanceWindow) -> Iterator[Defe
     for placed in _place(_Placement((), host.permutations), recipe.counts, host, window):
         defects, stabilizer_size = canonical_defects(host, dict(zip(placed.sites, species, strict=True)))
         configuration = DefectConfiguration(host, defects)
-        configuration.__dict__["multiplicity"] = (
-            len(host.permutations) // stabilizer_size
-        )  # known here, dear to find again
+        # The cached property's value, which is known here and dear to find again.
+        configuration.__dict__["multiplicity"] = len(host.permutations) // stabilizer_size
         yield configuration
 
 

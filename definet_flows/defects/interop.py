@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,7 @@ from definet_flows.defects.configuration import DefectConfiguration
 from definet_flows.defects.host import FloatArray, Host
 from definet_flows.defects.matching import configuration_from_structure
 from definet_flows.defects.point_defect import VACANCY
-from definet_flows.defects.reading import read_structure
 from definet_flows.errors import InputError
-
-__all__ = ["configuration_from_entry", "read_structure", "to_defect_entry", "write_extxyz", "write_structure"]
 
 _SUPERCELL_ATTRIBUTES = ("sc_entry", "defect_supercell", "supercell_structure", "structure")
 
@@ -144,16 +142,15 @@ def write_extxyz(
             pbc=True,
         )
         atoms.set_array("host_site", sites)
-        atoms.info.update(configuration_id=_kept_as_text(configuration.id), label=configuration.label)
+        atoms.info.update(configuration_id=as_extxyz_text(configuration.id), label=configuration.label)
         frames.append(atoms)
     write(str(path), frames, format="extxyz")
     return Path(path)
 
 
-def _kept_as_text(digits: str) -> str:
-    """ASE reads an id that looks like a number (12e4) as one, unless it is marked as a JSON string."""
-    try:
-        float(digits)
-    except ValueError:
-        return digits
-    return f'_JSON "{digits}"'
+def as_extxyz_text(word: str) -> str:
+    """A word in a form that ASE reads from extended XYZ as that word: an id such as 12e4 would come back as a number."""
+    from ase.io.extxyz import key_val_str_to_dict
+
+    read = key_val_str_to_dict(f'word="{word}"')["word"]
+    return word if isinstance(read, str) else f"_JSON {json.dumps(word)}"

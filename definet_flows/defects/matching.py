@@ -24,6 +24,9 @@ _LENGTH_TOLERANCE = 0.05
 _ANGLE_TOLERANCE = 2.0
 """Degrees."""
 
+_ASTRAY = 1.0
+"""Å; an atom farther from its site, once the rigid shift is removed, speaks against an origin."""
+
 
 class MatchError(InputError):
     """A structure that cannot be assigned to the sites of a host."""
@@ -83,6 +86,13 @@ def configuration_from_structure(host: Host, structure: Structure) -> DefectConf
     ------
     MatchError
         If the cell, the atoms or their number do not fit the host, or an assignment is ambiguous.
+
+    Examples
+    --------
+    >>> host = Host.from_preset("MoS2", supercell=(3, 3, 1), vacuum=15)
+    >>> structure = host.structure.remove_sites([9])
+    >>> print(configuration_from_structure(host, structure).label)
+    V_S
     """
     return DefectConfiguration.create(host, dict(match_structure(host, structure).placement.defects))
 
@@ -157,7 +167,7 @@ def _best_origin(host: Host, structure: Structure, pristine: FloatArray) -> Floa
         nearest = nearest_sites(host, lattice, positions, pristine + origin)
         lengths = np.linalg.norm(nearest.vectors - np.median(nearest.vectors, axis=0), axis=1)
         misfits = (species[nearest.sites] != symbols).sum() + len(symbols) - len(np.unique(nearest.sites))
-        return int(misfits + (lengths > 1.0).sum()), round(float(lengths.mean()), 2)
+        return int(misfits + (lengths > _ASTRAY).sum()), round(float(lengths.mean()), 2)
 
     misfits, distance = cost(candidates[0])
     if distance == 0 and misfits < len(symbols) / 2:  # an unrelaxed structure in the host's own frame needs no search

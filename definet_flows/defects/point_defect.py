@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pymatgen.core import Element
@@ -27,6 +28,11 @@ class PointDefect:
         Element symbol of the pristine site.
     new_species
         Element symbol now on it, or `VACANCY`. An antisite is a substitution by a host species.
+
+    Examples
+    --------
+    >>> PointDefect.parse("Se_S")
+    PointDefect(host_species='S', new_species='Se')
     """
 
     host_species: str
@@ -102,9 +108,9 @@ class Recipe:
         return cls.of(PointDefect.parse(part) for part in text.split("+"))
 
     @classmethod
-    def of(cls, defects: object) -> Recipe:
-        """Build from an iterable of `PointDefect`."""
-        return cls(tuple(sorted(Counter(defects).items())))  # type: ignore[call-overload]
+    def of(cls, defects: Iterable[PointDefect]) -> Recipe:
+        """The recipe of some defects, in any order."""
+        return cls(tuple(sorted(Counter(defects).items())))
 
     @property
     def n_defects(self) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import yaml
 from jobflow.core.store import JobStore
@@ -14,6 +13,7 @@ from definet_flows.defects import Host
 from definet_flows.errors import InputError
 from definet_flows.flows.campaign import Campaign
 from definet_flows.flows.plan import campaign_record
+from definet_flows.jobs.hosts import host_from
 from definet_flows.records.documents import PredictionRecord, RelaxationRecord
 from definet_flows.records.store import RecordStore
 
@@ -106,7 +106,7 @@ def adopt_campaign(job_store: JobStore, store: RecordStore, campaign: Campaign) 
 def _relaxed_host(job_store: JobStore, campaign: Campaign) -> Host:
     nominal, physics_hash = campaign.host.host(), campaign.engine.physics_hash
     for document in job_store.query(_HOSTS, properties=["output"]):
-        host = Host.from_dict(_plain(document["output"]))
+        host = host_from(document["output"])
         if host == nominal or (host.fingerprint == nominal.fingerprint and host.reference_hash == physics_hash):
             return host
     raise InputError(
@@ -124,7 +124,3 @@ def _refuse_other_files(path: Path) -> None:
         raise InputError(f"The file {path} cannot be read ({type(error).__name__}).") from error
     if not isinstance(content, dict) or "JOB_STORE" not in content:
         raise InputError(f"{path} has no JOB_STORE; name jobflow's configuration, such as jobflow.yaml.")
-
-
-def _plain(content: dict[str, Any]) -> dict[str, Any]:
-    return {name: entry for name, entry in content.items() if not name.startswith("@")}

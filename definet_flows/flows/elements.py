@@ -14,10 +14,11 @@ from definet_flows.engines.elements import (
     relax_phase,
 )
 from definet_flows.flows.campaign import Campaign
-from definet_flows.records.documents import EngineSummary, State
+from definet_flows.records.documents import State
 from definet_flows.records.energetics.documents import ElementRecord
 from definet_flows.records.energetics.elements import COLLECTION, element_key
 from definet_flows.records.energetics.level import level_hash
+from definet_flows.records.extract import engine_summary
 from definet_flows.records.store import RecordStore
 
 
@@ -131,13 +132,7 @@ def relaxed(phase: ElementalPhase, engine: EngineSettings, kpoint_density: float
         physics_hash=engine.physics_hash,
         kpoint_density=density,
         kpoints=outcome.kpoints,
-        engine=EngineSummary(
-            name=engine.name,
-            version=outcome.engine_version,
-            physics=engine.physics,
-            physics_hash=engine.physics_hash,
-            execution=engine.execution,
-        ),
+        engine=engine_summary(engine, outcome.engine_version),
         state=state,
         reason=None if outcome.converged else outcome.error or limit,
         n_atoms=len(phase.structure),

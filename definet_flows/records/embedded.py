@@ -1,9 +1,8 @@
 """The store on a laptop's disk: maggma's MontyStore on SQLite, with writes, look-ups by key and queries made direct.
 
-MontyStore finds the document that an update replaces by decoding all the others, which takes
-longer with every one of them. Here the document's key is also its ``_id``, the primary key of MontyDB's
-table, so that writing and reading by key take one statement of SQL. Queries decode only the documents that the columns beside
-them let through. The files stay MontyDB's own.
+MontyStore finds the document that an update replaces by decoding all the others, which takes longer with every one of them. Here
+the document's key is also its ``_id``, the primary key of MontyDB's table, so that writing and reading by key take one statement
+of SQL. Queries decode only the documents that the columns beside them let through. The files stay MontyDB's own.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from definet_flows.defects import DefectConfiguration, Host
 from definet_flows.engines import Relaxation
 from definet_flows.records.documents import (
-    ConfigurationSummary,
     EngineSummary,
     HostSummary,
     ModelSummary,
@@ -80,7 +79,7 @@ def record_from_relaxation(
         kind="defect" if configuration.defects else "pristine",
         state=state,
         reason=reason,
-        engine=_engine_summary(engine, relaxation.engine_version),
+        engine=engine_summary(engine, relaxation.engine_version),
         **_figures(relaxation),
         **_origin(prediction),
     )
@@ -178,7 +177,7 @@ def configuration_summary(configuration: DefectConfiguration, campaign: str) -> 
         Name of the campaign.
     """
     pristine = not configuration.defects
-    fields = {
+    return {
         "campaign": campaign,
         "configuration_id": configuration.id,
         "cluster_id": None if pristine else configuration.cluster_id,
@@ -190,7 +189,6 @@ def configuration_summary(configuration: DefectConfiguration, campaign: str) -> 
         "multiplicity": 1 if pristine else configuration.multiplicity,
         "defect_distance": configuration.defect_distance,
     }
-    return {name: fields[name] for name in ConfigurationSummary.model_fields if name in fields}
 
 
 def _charged(configuration: DefectConfiguration, charge: int) -> dict[str, Any]:
@@ -215,7 +213,8 @@ def _state_of(relaxation: Relaxation) -> tuple[State, str | None]:
     return "unconverged", f"the largest force was {force} {after}"
 
 
-def _engine_summary(engine: EngineDescription, version: str) -> EngineSummary:
+def engine_summary(engine: EngineDescription, version: str) -> EngineSummary:
+    """The engine, with all that decides its result, and the version that ran."""
     return EngineSummary(
         name=engine.name,
         version=version,

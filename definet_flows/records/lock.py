@@ -98,7 +98,7 @@ def is_held(path: Path) -> bool:
     finally:
         os.close(descriptor)
     is_here = owner.get("host") == socket.gethostname()
-    return bool(owner) and (not is_here or owner["pid"] == os.getpid() or _is_alive(int(owner["pid"])))
+    return bool(owner) and (not is_here or owner["pid"] == os.getpid() or _is_another(int(owner["pid"])))
 
 
 def _kernel_lock(descriptor: int) -> bool:
@@ -120,7 +120,7 @@ def _refuse_living_owner(path: Path, descriptor: int) -> None:
     owner = _owner(descriptor)
     if not owner:
         return
-    if owner.get("host") != socket.gethostname() or _is_alive(int(owner["pid"])):
+    if owner.get("host") != socket.gethostname() or _is_another(int(owner["pid"])):
         raise _in_use(owner, path)
 
 
@@ -130,14 +130,15 @@ def _tell_takeover(path: Path, descriptor: int) -> None:
         logger.info("taking over %s from process %s, which ended without giving it up", path, owner["pid"])
 
 
-def _is_alive(pid: int) -> bool:
+def _is_another(pid: int) -> bool:
+    """Whether a process id is that of a living process other than this one."""
     if pid == os.getpid():
         return False
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
+    except PermissionError:  # somebody else's
         return True
     return True
 

@@ -1,4 +1,4 @@
-"""The results store: typed documents over five maggma stores, on a laptop's disk or in MongoDB alike."""
+"""The results store: typed documents in maggma stores, one for each collection, on a laptop's disk or in MongoDB alike."""
 
 from __future__ import annotations
 

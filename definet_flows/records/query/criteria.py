@@ -55,6 +55,8 @@ def _check_wanted(field: str, wanted: Any) -> None:
             raise _unknown(name)
         if name in {"$in", "$nin", "$all"} and not isinstance(value, list | tuple):
             raise InputError(f"{name} of '{field}' needs a list of values, not {value!r}.")
+        if name in {"$not", "$elemMatch"} and not isinstance(value, Mapping):
+            raise InputError(f"{name} of '{field}' needs a query such as {{'$gt': 1}}, not {value!r}.")
         if name == "$regex":
             _check_pattern(field, value)
         if name == "$not" or (name == "$elemMatch" and all(str(one).startswith("$") for one in value)):

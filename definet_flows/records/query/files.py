@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from definet_flows.defects.interop import as_extxyz_text
 from definet_flows.errors import InputError
 from definet_flows.records.query.kinds import Kind
 from definet_flows.records.query.packages import needed
@@ -105,16 +106,9 @@ def _write_structures(store: RecordStore, _: Kind, records: Sequence[Record], pa
 
     with path.open("w", encoding="utf-8") as file:
         for one in atoms(store, records):
-            one.info = {name: _as_text(value) if isinstance(value, str) else value for name, value in one.info.items()}
+            words = {name: as_extxyz_text(value) for name, value in one.info.items() if isinstance(value, str)}
+            one.info |= words
             write_extxyz(file, [one])
-
-
-def _as_text(word: str) -> str:
-    """A word in a form that ASE reads as that word: an id such as 12e4 would come back as a number."""
-    from ase.io.extxyz import key_val_str_to_dict
-
-    read = key_val_str_to_dict(f'word="{word}"')["word"]
-    return word if isinstance(read, str) else f"_JSON {json.dumps(word)}"
 
 
 WRITERS: dict[str, Writer] = {

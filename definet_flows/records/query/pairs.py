@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from definet_flows.records.building.builder import built_from, pairs_in, read_pairs
+from definet_flows.records.building.builder import CHUNK, built_from, pairs_in, read_pairs
 from definet_flows.records.building.paired import savings_of
 from definet_flows.records.building.seal import is_sealed
 from definet_flows.records.documents import SavingsRecord
 from definet_flows.records.store import Criteria, RecordStore
-
-CHUNK = 200
 
 
 def current_savings(store: RecordStore, configurations: Criteria, criteria: Criteria) -> Iterator[SavingsRecord]:

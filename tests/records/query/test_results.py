@@ -215,6 +215,8 @@ def test_distances_of_older_documents_are_told_from_their_configurations(records
         ("relaxations", {"where": {"$and": [{"host.nam": 3}]}}, "no field 'host.nam'; did you mean host.name"),
         ("relaxations", {"where": {"charge": {"$gte1": 3}}}, r"'\$gte1' is no operator of queries here; did you mean \$gte"),
         ("relaxations", {"where": {"$where": "1"}}, r"'\$where' is no operator"),
+        ("relaxations", {"where": {"charge": {"$not": 5}}}, r"\$not of 'charge' needs a query such as {'\$gt': 1}, not 5"),
+        ("relaxations", {"where": {"defects": {"$elemMatch": 5}}}, r"\$elemMatch of 'defects' needs a query"),
         ("relaxations", {"where": {"label": {"$regex": "("}}}, r"'\(' is no regular expression to compare 'label' with"),
         ("relaxations", {"where": {"label": {"$in": "V_Cu"}}}, r"\$in of 'label' needs a list of values"),
         ("relaxations", {"where": {"$or": {}}}, r"\$or needs a list of queries"),
