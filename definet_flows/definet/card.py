@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 from definet_flows import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from definet_flows.defects import DefectConfiguration
     from definet_flows.definet.network import DefiNetConfig
 
@@ -68,6 +70,10 @@ class ModelCard(BaseModel):
     displacement_quantiles: dict[str, float] = Field(
         default_factory=dict, description="Å; quantile of the atomic displacements in the training labels"
     )
+    intended_use: str = Field(default="", description="What it is made for, in one sentence")
+    remarks: tuple[str, ...] = Field(
+        default=(), description="Sentences on the labels, such as the teacher's licence and its measured error"
+    )
     limits: tuple[str, ...] = Field(default=(), description="What it must not be used for, one sentence each")
     licence: str = Field(default="MIT", description="Licence of the weights")
     code_version: str = Field(default=__version__, description="Version of definet-flows that trained it")
@@ -111,11 +117,12 @@ def render_card(card: ModelCard, config: DefiNetConfig, content_hash: str, n_par
         "Made": f"{card.created} with definet-flows {card.code_version}",
     }
     lines = [f"# {card.name}", "", *(f"- **{title}:** {fact}" for title, fact in facts.items() if fact)]
+    lines += _listed("Intended use", [card.intended_use] if card.intended_use else [])
     lines += _coverage(card)
+    lines += _listed("On the labels", card.remarks)
     lines += _table("Held-out metrics", ("metric", "value"), card.metrics)
     lines += _table("Displacements in the training labels", ("quantile", "Å"), card.displacement_quantiles)
-    if card.limits:
-        lines += ["", "## Limits", "", *(f"- {limit}" for limit in card.limits)]
+    lines += _listed("Limits", card.limits)
     return "\n".join(lines) + "\n"
 
 
@@ -129,6 +136,10 @@ def _coverage(card: ModelCard) -> list[str]:
     ]
     head = "| host | density | supercells | elements | configurations |"
     return ["", "## Trained on", "", head, "| --- | --- | --- | --- | ---: |", *body]
+
+
+def _listed(title: str, sentences: Sequence[str]) -> list[str]:
+    return ["", f"## {title}", "", *(f"- {one}" for one in sentences)] if sentences else []
 
 
 def _table(title: str, header: tuple[str, str], rows: dict[str, float]) -> list[str]:

@@ -38,6 +38,9 @@ class TrainingConfig(BaseModel):
         default=None,
         description="Name or folder (relative to this file) of a checkpoint whose weights to start from; the network is then its",
     )
+    remarks: tuple[str, ...] = Field(
+        default=(), description="Sentences for the model card, such as the teacher's licence and its measured error"
+    )
     network: DefiNetConfig = Field(default=DefiNetConfig(), description="Shape of the network")
     split: SplitSettings = Field(default=SplitSettings(), description="Training, validation and test share")
     seed: int = Field(default=0, ge=0, description="Of the initial weights and the order of batches")

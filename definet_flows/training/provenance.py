@@ -15,8 +15,9 @@ from definet_flows.training.datasets.sources import LabelPool
 from definet_flows.training.datasets.split import Split
 
 _QUANTILES = (0.5, 0.9, 0.99, 0.999)
+_DFT = {"gpaw", "vasp"}
+_NOT_DFT = "Not a DFT-trained model: it reproduces the relaxed structures of its teacher, with the teacher's errors."
 _LIMITS = (
-    "Not a DFT-trained model: it reproduces the relaxed structures of its teacher, with the teacher's errors.",
     "Neutral point defects (vacancies, substitutions, antisites) of the listed hosts and elements only.",
     "One relaxed structure per configuration: symmetry-broken or metastable minima are not represented.",
 )
@@ -70,7 +71,9 @@ def model_card(
         metrics=metrics,
         max_displacement_trained=max([float(lengths.max()), *(card.max_displacement_trained for card in before)]),
         displacement_quantiles={f"{q:g}": float(np.quantile(lengths, q)) for q in _QUANTILES},
-        limits=(*_LIMITS, *([warning] if warning else [])),
+        intended_use=_intended_use([one.host for one in coverage]),
+        remarks=config.remarks,
+        limits=(*_unlike_dft(pool.teacher), *_LIMITS, *([warning] if warning else [])),
     )
 
 
@@ -89,6 +92,17 @@ def host_coverage(trained: LabelPool) -> tuple[HostCoverage, ...]:
         )
         for (host, density), sets in sorted(grouped.items(), key=lambda item: (item[0][0], item[0][1] or ""))
     )
+
+
+def _intended_use(hosts: Iterable[str]) -> str:
+    return (
+        f"Structures from which relaxations of neutral point defects in {', '.join(_merged(hosts))} start; the relaxation engine "
+        "finishes them, and what it finds is the result."
+    )
+
+
+def _unlike_dft(teacher: dict[str, Any]) -> tuple[str, ...]:
+    return () if teacher.get("name") in _DFT else (_NOT_DFT,)
 
 
 def teacher_name(teacher: dict[str, Any]) -> str:

@@ -92,6 +92,8 @@ def test_the_model_card_tells_people_what_config_json_tells_programs(tmp_path, m
     told = card.model_copy(
         update={
             "metrics": {"new_coordinate_mae_A": 0.0031},
+            "intended_use": "Starts of relaxations.",
+            "remarks": ("The teacher is free for all.",),
             "limits": ("Not for charged defects.",),
             "displacement_quantiles": {"0.99": 0.21},
             "training_sizes": ("4x4x1", "5x5x1"),
@@ -104,6 +106,8 @@ def test_the_model_card_tells_people_what_config_json_tells_programs(tmp_path, m
     assert text.startswith("# testnet\n")
     for fact in [
         identity,
+        "Starts of relaxations.",
+        "The teacher is free for all.",
         "MoS2",
         "Mo, S, Se, W",
         "random numbers",

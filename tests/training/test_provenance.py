@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import pytest
+
+from definet_flows.training.config import TrainingConfig
+from definet_flows.training.datasets.pool import LabelPool
+from definet_flows.training.datasets.split import Split
+from definet_flows.training.provenance import model_card
+from tests.training.conftest import TEACHER, configurations_of, labelled
+
+
+def card_of(teacher):
+    pool = LabelPool([labelled(configurations_of(3, "V_S", "Se_S"), teacher)])
+    config = TrainingConfig(name="toy", remarks=("The teacher is made up.",))
+    return model_card(config, pool, Split.of(pool, {"training": [0], "validation": [1]}), {})
+
+
+@pytest.mark.parametrize(
+    ("teacher", "is_dft"), [(TEACHER, False), ({"name": "gpaw"}, True), ({"name": "vasp"}, True)]
+)
+def test_a_card_says_what_a_model_is_for_and_whether_its_labels_are_dft(teacher, is_dft):
+    card = card_of(teacher)
+    assert "point defects in MoS2 start" in card.intended_use
+    assert card.remarks == ("The teacher is made up.",)
+    assert any("Not a DFT-trained model" in limit for limit in card.limits) is not is_dft
