@@ -15,9 +15,7 @@ def card_of(teacher):
     return model_card(config, pool, Split.of(pool, {"training": [0], "validation": [1]}), {})
 
 
-@pytest.mark.parametrize(
-    ("teacher", "is_dft"), [(TEACHER, False), ({"name": "gpaw"}, True), ({"name": "vasp"}, True)]
-)
+@pytest.mark.parametrize(("teacher", "is_dft"), [(TEACHER, False), ({"name": "gpaw"}, True), ({"name": "vasp"}, True)])
 def test_a_card_says_what_a_model_is_for_and_whether_its_labels_are_dft(teacher, is_dft):
     card = card_of(teacher)
     assert "point defects in MoS2 start" in card.intended_use
