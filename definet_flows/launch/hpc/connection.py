@@ -41,7 +41,8 @@ def _explained(error: PyMongoError, address: str) -> str:
     if not_let_in(error):
         return (
             f"The database at {address} refuses the login ({first_line(error)}): check {USER_VARIABLE} and "
-            f"{PASSWORD_VARIABLE}, and that this user may read and write the database."
+            f"{PASSWORD_VARIABLE}, that this user may read and write the database, and that authSource in "
+            "my_launchpad.yaml and jobflow.yaml names the database that keeps the user (often admin)."
         )
     if isinstance(error, ConnectionFailure):
         return (

@@ -87,6 +87,7 @@ def test_wrong_credentials_are_told_from_right_ones(tmp_path, monkeypatch, guard
         assert state == "fail"
         assert "refuses the login" in message
         assert "check DEFINET_FLOWS_DATABASE_USER and DEFINET_FLOWS_DATABASE_PASSWORD" in message
+        assert "authSource in my_launchpad.yaml and jobflow.yaml" in message
         assert "wrong" not in message
     else:
         assert findings["stores"][0] == "pass"
