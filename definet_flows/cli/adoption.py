@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from definet_flows.cli.hosts import Dimensionality, Supercell, SupercellMatrix, Vacuum, host_from_options
-from definet_flows.cli.output import show_json, show_table, writable_folder
+from definet_flows.cli.output import AsJson, show_json, show_table, writable_folder
 from definet_flows.errors import DefinetFlowsError, InputError
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ Origin = Annotated[
 Tolerance = Annotated[
     float, typer.Option(metavar="Å", min=0.0, help="A start this near to the pristine sites is the unrelaxed one.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 records_app = typer.Typer(no_args_is_help=True, help="Take in results from elsewhere than a campaign.")
 
@@ -83,7 +82,7 @@ def from_vasp(
     with open_store(store if is_database(store) else writable_folder(Path(store))) as opened:
         adopted = adopt_directories(opened, directories, host, starts, tolerance, Path(opened.location).resolve().name)
     if as_json:
-        show_json([_row(one, COLUMNS) for one in adopted])
+        show_json([_row(one) for one in adopted])
     else:
         _show(adopted)
     if all(one.outcome == "not read" for one in adopted):
@@ -111,7 +110,7 @@ def _origin(checkpoint: str | None, name: str | None) -> StartOrigin:
     return named_origin() if name is None else named_origin(name)
 
 
-def _row(adopted: Adopted, columns: tuple[str, ...]) -> dict[str, object]:
+def _row(adopted: Adopted) -> dict[str, object]:
     record = adopted.record
     pair = ("yes" if adopted.paired else "no") if record is not None and record.kind == "defect" else None
     figures = (
@@ -127,11 +126,11 @@ def _row(adopted: Adopted, columns: tuple[str, ...]) -> dict[str, object]:
     )
     reasons = [adopted.reason, None if record is None else record.reason]
     reason = "; ".join(filter(None, reasons)) or None
-    return dict(zip(columns, (str(adopted.directory), *figures, adopted.outcome, pair, reason), strict=True))
+    return dict(zip(COLUMNS, (str(adopted.directory), *figures, adopted.outcome, pair, reason), strict=True))
 
 
 def _show(adopted: list[Adopted]) -> None:
-    show_table(COLUMNS, [list(_row(one, COLUMNS).values()) for one in adopted])
+    show_table(COLUMNS, [list(_row(one).values()) for one in adopted])
     outcomes = [one.outcome for one in adopted]
     read = sum(outcome in {"new", "unchanged", "changed"} for outcome in outcomes)
     pairs = len({one.record.configuration_id for one in adopted if one.paired and one.record is not None})

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from definet_flows.cli.output import show_json, writable_file
-from definet_flows.cli.submission import AsJson, ConfigDir, opened_cluster
+from definet_flows.cli.output import AsJson, show_json, writable_file
+from definet_flows.cli.submission import ConfigDir, opened_cluster, submitted
 from definet_flows.errors import InputError
 
 if TYPE_CHECKING:
@@ -72,11 +72,9 @@ def _of_directory(directory: str, file: Path, *, clean: bool) -> Contents:
 def _of_cluster(name: str, file: Path, config_dir: Path | None, *, clean: bool) -> tuple[Contents, list[Cleared]]:
     with opened_cluster(config_dir) as cluster:
         from definet_flows.launch.fireworks.clearing import check_ended, clear
-        from definet_flows.launch.fireworks.submissions import submissions_named
         from definet_flows.records.archiving import write_archive
 
-        with cluster.answering():
-            found = submissions_named(cluster.launchpad, name)
+        found = submitted(cluster, name)
         for one in found:
             check_ended(cluster, one, clean=clean)
         records = cluster.store.campaigns({"key": {"$in": [one.key for one in found]}})

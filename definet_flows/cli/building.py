@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from definet_flows.cli.output import show_json, show_table
-from definet_flows.cli.records import AsJson
+from definet_flows.cli.output import AsJson, show_json, show_table
 from definet_flows.errors import InputError
 
 if TYPE_CHECKING:

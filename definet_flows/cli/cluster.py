@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from definet_flows.cli.output import show_json, show_table, time_left
-from definet_flows.cli.submission import AsJson, ConfigDir, opened_cluster
+from definet_flows.cli.output import AsJson, show_json, show_table, time_left
+from definet_flows.cli.submission import ConfigDir, opened_cluster, submitted
 
 if TYPE_CHECKING:
     from definet_flows.launch.fireworks.recovery import Recovery
@@ -63,11 +63,8 @@ def _statuses(name: str | None, config_dir: Path | None, lost_after: float | Non
         return status_of_directory(name)
     with opened_cluster(config_dir) as cluster:
         from definet_flows.launch.fireworks.status import status_of
-        from definet_flows.launch.fireworks.submissions import submissions, submissions_named
 
-        with cluster.answering():
-            found = submissions_named(cluster.launchpad, name) if name else submissions(cluster.launchpad)
-        return [status_of(cluster, one, _expiration(lost_after)) for one in found]
+        return [status_of(cluster, one, _expiration(lost_after)) for one in submitted(cluster, name)]
 
 
 def stop(
@@ -81,11 +78,8 @@ def stop(
     """Let nothing of a campaign begin any more; what runs finishes. `resume` lets it go on."""
     with opened_cluster(config_dir) as cluster:
         from definet_flows.launch.fireworks.stopping import stop as stop_campaign
-        from definet_flows.launch.fireworks.submissions import submissions_named
 
-        with cluster.answering():
-            found = submissions_named(cluster.launchpad, name)
-        outcomes = [stop_campaign(cluster, one, now=now) for one in found]
+        outcomes = [stop_campaign(cluster, one, now=now) for one in submitted(cluster, name)]
     if as_json:
         show_json([one.model_dump(mode="json") for one in outcomes])
         return
@@ -110,11 +104,8 @@ def resume(
     """Let a stopped campaign go on where it was."""
     with opened_cluster(config_dir) as cluster:
         from definet_flows.launch.fireworks.stopping import resume as resume_campaign
-        from definet_flows.launch.fireworks.submissions import submissions_named
 
-        with cluster.answering():
-            found = submissions_named(cluster.launchpad, name)
-        outcomes = [resume_campaign(cluster, one) for one in found]
+        outcomes = [resume_campaign(cluster, one) for one in submitted(cluster, name)]
     if as_json:
         show_json([one.model_dump(mode="json") for one in outcomes])
         return
@@ -141,10 +132,8 @@ def recover(
     with opened_cluster(config_dir) as cluster:
         from definet_flows.launch.fireworks.recovery import Rescue
         from definet_flows.launch.fireworks.recovery import recover as recover_campaign
-        from definet_flows.launch.fireworks.submissions import submissions_named
 
-        with cluster.answering():
-            found = submissions_named(cluster.launchpad, name)
+        found = submitted(cluster, name)
         for one in found:
             one.check_going()
         rescue = Rescue(_expiration(lost_after), failed=failed, reason=reason, again=again)

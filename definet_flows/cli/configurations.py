@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from definet_flows.cli.hosts import Dimensionality, HostName, Supercell, SupercellMatrix, Vacuum, host_from_options
-from definet_flows.cli.output import show_json, show_table, writable_file
+from definet_flows.cli.output import AsJson, show_json, show_table, writable_file
 from definet_flows.errors import InputError
 
 if TYPE_CHECKING:
     from definet_flows.defects import DefectConfiguration, Host
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 OutputFile = Annotated[
     Path | None,
     typer.Option(

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from definet_flows.cli.building import AlsoPlace, OptionalPlace, one_place
-from definet_flows.cli.output import show_csv, show_json, show_table, writable_folder
-from definet_flows.cli.records import AsJson
+from definet_flows.cli.output import AsJson, show_csv, show_json, show_table, writable_folder
 from definet_flows.errors import DefinetFlowsError, InputError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from definet_flows.cli.output import show_json, show_table, writable_folder
+from definet_flows.cli.output import AsJson, show_json, show_table, writable_folder
 
 if TYPE_CHECKING:
     from definet_flows.training.evaluation import Evaluation, Row
@@ -44,7 +44,7 @@ def evaluate(
     ] = None,
     device: Device = "auto",
     skip_bad: SkipBad = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure a checkpoint's coordinate errors on labels, beside those of doing nothing."""
     from definet_flows import training

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from definet_flows.cli.campaigns import campaign_file
-from definet_flows.cli.output import show_json
+from definet_flows.cli.output import AsJson, show_json
 from definet_flows.errors import InputError
 from definet_flows.settings import settings
 
@@ -99,7 +99,7 @@ def doctor(
     campaign: Annotated[
         Text, typer.Option(metavar="CAMPAIGN", help="A campaign file: check its VASP commands and POTCARs too.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check everything a campaign on a cluster stands on, each with what to do; fails if anything would not work."""
     from definet_flows.launch.doctor import Subject, examine

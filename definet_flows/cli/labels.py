@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from definet_flows.cli.hosts import Dimensionality, Supercell, SupercellMatrix, Vacuum, host_from_options
-from definet_flows.cli.output import show_json, show_table, writable_folder
+from definet_flows.cli.output import AsJson, show_json, show_table, writable_folder
 from definet_flows.errors import InputError
 
 if TYPE_CHECKING:
     from definet_flows.training.datasets.labels import LabelSet
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 SkipBad = Annotated[
     bool, typer.Option("--skip-bad", help="List and leave out samples that cannot be used, instead of stopping.")
 ]

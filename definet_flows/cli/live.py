@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from definet_flows.cli.output import WIDTH_WITHOUT_TERMINAL, time_left
-from definet_flows.cli.records import Place
-from definet_flows.cli.reports import BUSY_SHARE
+from definet_flows.cli.reports import BUSY_SHARE, revision_of
+from definet_flows.cli.results import Place
 from definet_flows.errors import InputError
 
 if TYPE_CHECKING:
@@ -63,11 +63,11 @@ def top(
     if once or not console.is_terminal:
         console.print(frame(place, _look(place)))
         return
-    seen, revision = _look(place), _revision(place)
+    seen, revision = _look(place), revision_of(place)
     screen = Live(frame(place, seen), console=console, screen=True, auto_refresh=False)
     with suppress(KeyboardInterrupt), screen, _keys() as pressed:
         while pressed(max(interval, seen.seconds / BUSY_SHARE)) != "q":
-            now = _revision(place)
+            now = revision_of(place)
             if now != revision:
                 seen, revision = _look(place), now
             screen.update(frame(place, seen), refresh=True)
@@ -105,14 +105,6 @@ def _look(place: str) -> Seen:
             for record in records
         ]
     return Seen(found, time.monotonic() - began)
-
-
-def _revision(place: str) -> object:
-    from definet_flows.records.revision import revision
-    from definet_flows.records.store import open_store
-
-    with open_store(place, read_only=True) as store:
-        return revision(store)
 
 
 def _states(statuses: list[CampaignStatus]) -> Table:

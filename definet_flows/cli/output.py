@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -17,6 +17,8 @@ from definet_flows.errors import InputError
 
 # A pipe or a file has no width of its own; a table cut at 80 columns is of no use there.
 WIDTH_WITHOUT_TERMINAL = 160
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:

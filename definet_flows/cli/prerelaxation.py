@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from definet_flows.cli.hosts import Dimensionality, HostName, Supercell, SupercellMatrix, Vacuum, host_from_options
-from definet_flows.cli.output import show_json, show_table, writable_folder
+from definet_flows.cli.output import AsJson, show_json, show_table, writable_folder
 from definet_flows.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def prerelax(
     guard: Annotated[bool, typer.Option("--guard/--no-guard", help="Refuse predictions that cannot be right.")] = True,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     file_format: Annotated[FileFormat, typer.Option("--format", help="Of the files written.")] = FileFormat.CIF,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Move the atoms of your own defect structures to where DefiNet expects them after relaxation.
 

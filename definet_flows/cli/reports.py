@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from definet_flows.cli.output import show_json, show_table, writable_file
-from definet_flows.cli.records import AsJson, Place
+from definet_flows.cli.output import AsJson, show_json, show_table, writable_file
+from definet_flows.cli.results import Place
 
 if TYPE_CHECKING:
     from definet_flows.analysis import SavingsRow
@@ -171,7 +171,7 @@ def _watch(source: Source, page: Path, interval: float) -> None:
     typer.echo(f"Open {page} in a browser; Ctrl-C ends the watch.")
     try:
         while True:
-            now = _revision(source.place)
+            now = revision_of(source.place)
             if now != seen:
                 seen, began = now, time.monotonic()
                 results = source.settled(page, Live(interval))
@@ -187,7 +187,8 @@ def _watch(source: Source, page: Path, interval: float) -> None:
     source.settled(page)
 
 
-def _revision(place: str) -> object:
+def revision_of(place: str) -> object:
+    """What differs after any write to a store, and does not without one."""
     from definet_flows.records.revision import revision
     from definet_flows.records.store import open_store
 

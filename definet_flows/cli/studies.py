@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from definet_flows.cli.evaluation import Datasets, SkipBad, show_rows
-from definet_flows.cli.output import show_json, writable_folder
+from definet_flows.cli.output import AsJson, show_json, writable_folder
 from definet_flows.errors import InputError
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ MaxEpochs = Annotated[int | None, typer.Option(min=1, help="Epochs at most, in p
 BudgetOption = Annotated[
     Budget, typer.Option(help="Same optimiser steps for every number of labels, or same passes over the labels.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Networks = Annotated[
     list[str] | None,
     typer.Option("--rival", metavar="NAME=MODEL", help="Another checkpoint: defect-implicit=DIR; may be given again."),

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from definet_flows.cli.campaigns import campaign_file
-from definet_flows.cli.output import show_json
+from definet_flows.cli.output import AsJson, show_json
 from definet_flows.errors import InputError
 
 if TYPE_CHECKING:
     from definet_flows.flows import Campaign
     from definet_flows.launch.fireworks.cluster import Cluster
     from definet_flows.launch.fireworks.estimate import Estimate
+    from definet_flows.launch.fireworks.submissions import Submission
     from definet_flows.launch.fireworks.submitting import Plan
 
 ConfigDir = Annotated[
@@ -27,7 +28,6 @@ ConfigDir = Annotated[
         help="Configuration folder of `hpc init`; by default DEFINET_FLOWS_CONFIG_DIR or ~/.definet-flows.",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 WithElements = Annotated[
     bool,
     typer.Option("--elements", help="Also relax the elements and compounds that formation energies are counted from."),
@@ -124,6 +124,20 @@ def opened_cluster(config_dir: Path | None) -> Iterator[Cluster]:
 
     with Cluster.open(folder) as cluster:
         yield cluster
+
+
+def submitted(cluster: Cluster, name: str | None) -> list[Submission]:
+    """The campaign of a name, or those of all hosts of a file of that name; without a name, all that were submitted.
+
+    Raises
+    ------
+    InputError
+        If none was submitted under that name.
+    """
+    from definet_flows.launch.fireworks.submissions import submissions, submissions_named
+
+    with cluster.answering():
+        return submissions(cluster.launchpad) if name is None else submissions_named(cluster.launchpad, name)
 
 
 def _loaded(name: str) -> list[Campaign]:

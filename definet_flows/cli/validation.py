@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from definet_flows.cli.campaigns import campaign_file, progress_shown
-from definet_flows.cli.output import show_json, show_table, writable_folder
+from definet_flows.cli.output import AsJson, show_json, show_table, writable_folder
 from definet_flows.cli.reports import show_savings
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def validate(
     ] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed relaxations once more.")] = False,
     look: Annotated[bool, typer.Option("--look", help="Run nothing: show what has been found so far.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure residual ionic steps: fix a split, label, train, and relax what was held out from both starts.
 

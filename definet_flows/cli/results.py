@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from definet_flows.cli.output import show_json, show_table
+from definet_flows.cli.output import AsJson, show_json, show_table
 from definet_flows.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ Place = Annotated[
         metavar="DIR|URI", help="A campaign's directory, or a MongoDB's address (mongodb://…, or a store file)."
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Words = list[str] | None
 
 Where = Annotated[

@@ -7,10 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from definet_flows.cli.output import show_json, show_table
+from definet_flows.cli.output import AsJson, show_json, show_table
 from definet_flows.errors import InputError
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 models = typer.Typer(no_args_is_help=True, help="List the checkpoints at hand, or show one's model card.")
 
