@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from definet_flows.cli.output import AsJson, show_json, writable_file
-from definet_flows.cli.submission import ConfigDir, opened_cluster, submitted
+from definet_flows.cli.submission import ConfigDir, in_directory, opened_cluster, submitted
 from definet_flows.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,10 +36,9 @@ def archive(
     as_json: AsJson = False,
 ) -> None:
     """Put all records of a campaign that has ended into one file, read it back, and only then clear the launchpad."""
-    from definet_flows.launch.watching import is_campaign_directory
-
+    here = in_directory(name, config_dir)
     file = writable_file(output).absolute()
-    if config_dir is None and is_campaign_directory(name):
+    if here:
         contents, cleared = _of_directory(name, file, clean=clean), None
     else:
         contents, cleared = _of_cluster(name, file, config_dir, clean=clean)
@@ -74,7 +73,7 @@ def _of_cluster(name: str, file: Path, config_dir: Path | None, *, clean: bool) 
         from definet_flows.launch.fireworks.clearing import check_ended, clear
         from definet_flows.records.archiving import write_archive
 
-        found = submitted(cluster, name)
+        found = submitted(cluster, name, or_directory=True)
         for one in found:
             check_ended(cluster, one, clean=clean)
         records = cluster.store.campaigns({"key": {"$in": [one.key for one in found]}})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from definet_flows.cli.output import AsJson, show_json, show_table, time_left
-from definet_flows.cli.submission import ConfigDir, opened_cluster, submitted
+from definet_flows.cli.submission import ConfigDir, in_directory, opened_cluster, submitted
 
 if TYPE_CHECKING:
     from definet_flows.launch.fireworks.recovery import Recovery
@@ -57,14 +57,15 @@ def status(
 
 
 def _statuses(name: str | None, config_dir: Path | None, lost_after: float | None) -> list[CampaignStatus]:
-    from definet_flows.launch.watching import is_campaign_directory, status_of_directory
+    if name is not None and in_directory(name, config_dir):
+        from definet_flows.launch.watching import status_of_directory
 
-    if name is not None and config_dir is None and is_campaign_directory(name):
         return status_of_directory(name)
     with opened_cluster(config_dir) as cluster:
         from definet_flows.launch.fireworks.status import status_of
 
-        return [status_of(cluster, one, _expiration(lost_after)) for one in submitted(cluster, name)]
+        found = submitted(cluster, name, or_directory=True)
+        return [status_of(cluster, one, _expiration(lost_after)) for one in found]
 
 
 def stop(

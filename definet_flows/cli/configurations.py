@@ -30,11 +30,11 @@ def register(app: typer.Typer) -> None:
     app.command("hosts", epilog="Example: definet-flows hosts")(list_hosts)
     app.command(
         "enumerate",
-        epilog='Example: definet-flows enumerate --host MoS2 --supercell 8 8 1 --recipe "V_Mo+V_S" --count-only',
+        epilog='Example: definet-flows enumerate --host MoS2 --supercell 8 8 1 --vacuum 15 --recipe "V_Mo+V_S" --count-only',
     )(enumerate_placements)
     app.command(
         "sample",
-        epilog="Example: definet-flows sample --host MoS2 --preset high-density --per-concentration 20 --seed 1 -o sample.jsonl",
+        epilog="Example: definet-flows sample --host hBN --preset high-density --per-concentration 20 --seed 1 -o sample.jsonl",
     )(sample)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +15,8 @@ from definet_flows.cli.output import AsJson, show_json, show_table, writable_fol
 from definet_flows.errors import InputError
 
 if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
     from definet_flows.defects.host import Host
     from definet_flows.defects.matching import StructureMatch
     from definet_flows.definet import Prediction
@@ -27,6 +30,26 @@ class FileFormat(StrEnum):
 
 
 SUFFIX = {FileFormat.CIF: ".cif", FileFormat.POSCAR: ".vasp"}
+LIST = ".jsonl"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A structure to pre-relax.
+
+    Parameters
+    ----------
+    file
+        Where it was read.
+    name
+        Of the file to write, without its ending.
+    structure
+        Without placeholders.
+    """
+
+    file: Path
+    name: str
+    structure: Structure
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +59,10 @@ def register(app: typer.Typer) -> None:
 
 
 def prerelax(
-    files: Annotated[list[Path], typer.Argument(help="Defect supercells: CIF, POSCAR, extxyz, ...")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Defect supercells: CIF, POSCAR, extxyz, ...; or a list that `enumerate -o` wrote."),
+    ],
     host_name: HostName,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the results.")],
     supercell: Supercell = None,
@@ -54,44 +80,60 @@ def prerelax(
     """Move the atoms of your own defect structures to where DefiNet expects them after relaxation.
 
     Which sites are vacant or substituted is found by matching each file to the host; atoms keep the file's order and
-    cell. A prediction that the guard refuses leaves the structure as it was, and the table says why.
+    cell. A prediction that the guard refuses leaves the structure as it was, and the table says why. Structures of a list
+    are named by the ids of their configurations.
     """
     host = host_from_options(host_name, supercell, supercell_matrix, vacuum, dimensionality)
-    targets = _targets(files, output, SUFFIX[file_format])
-    matches = [_match(host, file) for file in files]
+    sources = [source for file in dict.fromkeys(files) for source in _sources(host, file)]
+    if not sources:
+        raise InputError(f"{files[0]} lists no configuration; there is nothing to pre-relax.")
+    targets = _targets(sources, output, SUFFIX[file_format])
+    matches = [_match(host, source) for source in sources]
     rows = []
-    for file, match, prediction in zip(files, matches, _predictions(matches, model, device, guard), strict=True):
-        _write(match, prediction, targets[file], file_format)
-        rows.append(_outcome(file, prediction, targets[file]))
+    predictions = _predictions(matches, model, device, guard)
+    for source, target, match, prediction in zip(sources, targets, matches, predictions, strict=True):
+        _write(match, prediction, target, file_format)
+        rows.append(_outcome(source.file, prediction, target))
     if as_json:
         show_json(rows)
     else:
         show_table(list(rows[0]), [tuple(row.values()) for row in rows])
 
 
-def _targets(files: list[Path], output: Path, suffix: str) -> dict[Path, Path]:
-    clashes = [name for name, times in Counter(file.stem for file in dict.fromkeys(files)).items() if times > 1]
-    if clashes:
-        raise InputError(
-            f"Several files are called {clashes[0]}, and would overwrite one another; rename them or run them apart."
-        )
-    targets = {file: output / f"{file.stem}{suffix}" for file in files}
-    for file, target in targets.items():
-        if target.resolve() == file.resolve():
-            raise InputError(f"{file} would overwrite itself; name another folder with -o.")
+def _sources(host: Host, file: Path) -> Iterator[Source]:
+    from definet_flows.defects import read_configurations, read_structure
+
+    if file.suffix == LIST:
+        for configuration in read_configurations(file, host):
+            yield Source(file, configuration.id, configuration.structure())
+    else:
+        yield Source(file, file.stem, read_structure(file))
+
+
+def _targets(sources: list[Source], output: Path, suffix: str) -> list[Path]:
+    """Where each structure goes; the folder is made."""
+    targets: dict[Path, Source] = {}
+    for source in sources:
+        target = output / f"{source.name}{suffix}"
+        if target in targets:
+            raise InputError(
+                f"Several structures are called {source.name}, and would overwrite one another; rename them or run them apart."
+            )
+        if target.resolve() == source.file.resolve():
+            raise InputError(f"{source.file} would overwrite itself; name another folder with -o.")
+        targets[target] = source
     writable_folder(output)
-    return targets
+    return list(targets)
 
 
-def _match(host: Host, file: Path) -> StructureMatch:
+def _match(host: Host, source: Source) -> StructureMatch:
     from definet_flows.defects.matching import MatchError, match_structure
-    from definet_flows.defects.reading import read_structure
 
     try:
-        match = match_structure(host, read_structure(file))
+        match = match_structure(host, source.structure)
         match.placement  # noqa: B018 - a pristine cell is refused here, with the file's name
     except MatchError as error:
-        raise MatchError(f"{file}: {error}") from error
+        raise MatchError(f"{source.file}: {error}") from error
     return match
 
 

@@ -73,7 +73,10 @@ def report(
     from definet_flows.analysis.report.document import plotly_source
     from definet_flows.records.address import is_database
     from definet_flows.records.energetics import read_element_table
+    from definet_flows.records.store import open_store
 
+    if not is_database(place):
+        open_store(place, read_only=True).close()  # before a folder is made for the page
     figure = figure or (Path() if is_database(place) else Path(place)) / FIGURE_FILE
     page = writable_file(page or figure.with_name(PAGE_FILE))
     table = None if elements is None else read_element_table(elements)

@@ -126,8 +126,37 @@ def opened_cluster(config_dir: Path | None) -> Iterator[Cluster]:
         yield cluster
 
 
-def submitted(cluster: Cluster, name: str | None) -> list[Submission]:
+def in_directory(name: str, config_dir: Path | None) -> bool:
+    """Whether a campaign is named by the directory it runs in; else by what it was submitted as.
+
+    Raises
+    ------
+    InputError
+        If it is neither, as far as that can be told without asking the launchpad.
+    """
+    from definet_flows.launch.hpc.folder import ConfigFolder
+    from definet_flows.launch.watching import is_campaign_directory
+
+    if config_dir is not None or is_campaign_directory(name):
+        return config_dir is None
+    if name.startswith(("/", ".", "~")) or ConfigFolder.find() is None:
+        trouble = f"{name} holds no campaign" if Path(name).exists() else f"There is no directory {name}"
+        raise InputError(
+            f"{trouble}; give the directory that `run --dir` was given, or, once hpc init has set up a cluster, the name of a "
+            "submitted campaign."
+        )
+    return False
+
+
+def submitted(cluster: Cluster, name: str | None, *, or_directory: bool = False) -> list[Submission]:
     """The campaign of a name, or those of all hosts of a file of that name; without a name, all that were submitted.
+
+    Parameters
+    ----------
+    cluster, name
+        Where to look, and for what.
+    or_directory
+        The name could have been that of a directory, and `in_directory` has said that it is not.
 
     Raises
     ------
@@ -137,7 +166,12 @@ def submitted(cluster: Cluster, name: str | None) -> list[Submission]:
     from definet_flows.launch.fireworks.submissions import submissions, submissions_named
 
     with cluster.answering():
-        return submissions(cluster.launchpad) if name is None else submissions_named(cluster.launchpad, name)
+        try:
+            return submissions(cluster.launchpad) if name is None else submissions_named(cluster.launchpad, name)
+        except InputError as error:
+            if or_directory:
+                raise InputError(f"{str(error).rstrip('.')}; and no directory {name} holds a campaign.") from error
+            raise
 
 
 def _loaded(name: str) -> list[Campaign]:

@@ -117,6 +117,26 @@ def test_a_database_that_does_not_answer(clean_environment, invoke, path, tmp_pa
 
 def test_no_configuration(clean_environment, invoke, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     reply = invoke("status")
     assert reply.exit_code == 2
     assert "No cluster is configured: definet-flows hpc init" in reply.stderr
+    (tmp_path / "empty").mkdir()
+    for command in (["status"], ["archive", "-o", tmp_path / "kept.tar.gz"]):
+        absent, empty = (invoke(*command, name) for name in ("absent", "empty"))
+        assert (absent.exit_code, empty.exit_code) == (2, 2)
+        assert absent.stderr.startswith("Error: There is no directory absent; give")
+        assert empty.stderr.startswith("Error: empty holds no campaign; give")
+
+
+def test_a_directory_that_does_not_exist_is_asked_of_no_launchpad(cluster, invoke, monkeypatch, tmp_path):
+    monkeypatch.setenv("FW_CONFIG_FILE", str(tmp_path / "configuration" / "FW_config.yaml"))
+    reply = invoke("status", tmp_path / "absent")
+    assert reply.exit_code == 2
+    assert f"There is no directory {tmp_path / 'absent'}; give" in reply.stderr
+    by_name = invoke("status", "absent")
+    assert by_name.exit_code == 2
+    told = (
+        "No campaign 'absent' was submitted to this launchpad; there is none; and no directory absent holds a campaign."
+    )
+    assert told in " ".join(by_name.stderr.split())

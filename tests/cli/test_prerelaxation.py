@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from pymatgen.core import Structure
 
-from definet_flows.defects import DefectConfiguration, Host, read_structure
+from definet_flows.defects import (
+    DefectConfiguration,
+    Host,
+    configuration_from_structure,
+    enumerate_configurations,
+    read_structure,
+)
 
 HOST = ("--host", "MoS2", "--supercell", 4, 4, 1, "--vacuum", 15)
 
@@ -62,6 +68,23 @@ def test_a_refused_prediction_leaves_the_file_as_it_was_and_says_so(invoke, host
         "prerelax", *HOST, "--model", tiny_checkpoint, "--no-guard", path, "-o", tmp_path / "out", "--json"
     )
     assert json.loads(unguarded.stdout)[0]["outcome"] == "pre-relaxed"
+
+
+def test_a_list_of_configurations_becomes_one_file_each(invoke, host, tiny_checkpoint, tmp_path):
+    listed = tmp_path / "pairs.jsonl"
+    assert invoke("enumerate", *HOST, "--recipe", "V_Mo+V_S", "-o", listed).exit_code == 0
+    out = tmp_path / "out"
+    reply = invoke("prerelax", *HOST, "--model", tiny_checkpoint, listed, "-o", out, "--json")
+    assert reply.exit_code == 0, reply.stderr
+    placements = {one.id: one for one in enumerate_configurations(host, "V_Mo+V_S")}
+    assert {path.stem for path in out.iterdir()} == set(placements)
+    written = {path.stem: configuration_from_structure(host, read_structure(path)).id for path in out.iterdir()}
+    assert all(name == found for name, found in written.items())
+    another_cell = ("--host", "MoS2", "--supercell", 5, 5, 1, "--vacuum", 15)
+    refused = invoke("prerelax", *another_cell, "--model", tiny_checkpoint, listed, "-o", out)
+    assert refused.exit_code == 2
+    listed.write_text("")
+    assert "lists no configuration" in invoke("prerelax", *HOST, listed, "-o", out).stderr
 
 
 def test_several_files_come_in_one_table(invoke, defect_file, tiny_checkpoint, tmp_path):

@@ -129,6 +129,13 @@ def test_top_without_a_terminal_prints_one_frame(invoke, directory):
     assert reply.stdout.count("crashed") == 2
 
 
+def test_a_report_of_nothing_leaves_nothing(invoke, tmp_path):
+    reply = invoke("report", tmp_path / "absent")
+    assert reply.exit_code == 2
+    assert "holds no results" in reply.stderr
+    assert not (tmp_path / "absent").exists()
+
+
 def test_top_of_nothing_is_told(invoke, tmp_path):
     reply = invoke("top", tmp_path)
     assert reply.exit_code == 2
