@@ -9,6 +9,7 @@ import pytest
 from typer.main import get_command
 
 from definet_flows.cli.app import app
+from definet_flows.settings import workflows_directory
 from tests.docs.pages import DOCS, ROOT, command_lines
 
 PAGES = sorted([*DOCS.glob("*.md"), *ROOT.glob("*.md")])
@@ -47,6 +48,17 @@ def test_every_command_has_an_example_of_itself(names, command):
     example = (command.epilog or "").removeprefix("Example: ")
     assert example.startswith(f"definet-flows {' '.join(names)}")
     assert unknown_in(example) == []
+
+
+def test_every_campaign_file_that_ships_is_described():
+    table = (DOCS / "campaigns.md").read_text(encoding="utf-8")
+    named = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
+    # `one-a`, `-b` stands for one-a and one-b.
+    described = set()
+    for cell in named:
+        first, *endings = re.findall(r"`([\w-]+)`", cell)
+        described |= {first, *(first.rpartition("-")[0] + one if one[0] == "-" else one for one in endings)}
+    assert {file.stem for file in workflows_directory().glob("*.yaml")} == described
 
 
 @pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")), ids=lambda page: page.name)

@@ -17,7 +17,7 @@ from tests.docs.pages import steps_of
 JOURNEY = ("tutorial", "query-and-plot")
 ALONE = ("compact-configurations", "guard", "new-engine", "other-defects")
 # Their commands take a GPU, VASP or minutes; what they tell to write has to be readable.
-SHOWN = ("own-host", "own-vasp-settings", "train-2dmd")
+SHOWN = ("own-vasp-settings", "train-2dmd")
 
 
 def carry_out(page, directory, kinds=("console", "python")):
@@ -48,6 +48,12 @@ def test_a_newcomer_gets_through_the_tutorial_and_finds_the_results(tmp_path):
     assert [wrong for page in JOURNEY for wrong in carry_out(page, tmp_path)] == []
     assert (tmp_path / "first-run" / "report.html").stat().st_size > 1e5
     assert {"runs.csv", "pairs.parquet", "relaxed.xyz", "steps.png"} <= {path.name for path in tmp_path.iterdir()}
+
+
+@pytest.mark.slow
+def test_a_crystal_of_ones_own_gets_a_network_and_a_campaign_with_it(tmp_path):
+    assert carry_out("own-host", tmp_path) == []
+    assert (tmp_path / "screen-run" / "report.html").stat().st_size > 1e5
 
 
 @pytest.mark.parametrize("page", ALONE)
