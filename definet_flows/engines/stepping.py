@@ -7,6 +7,7 @@ duplicated last frame, from which neither the number of force evaluations nor th
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +15,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from definet_flows.defects import DefectConfiguration, Host
+from definet_flows.defects.supercell import IntArray
 from definet_flows.engines.relaxation import FloatArray, Relaxation
 
 if TYPE_CHECKING:
@@ -41,6 +43,21 @@ class OptimizerSettings(BaseModel):
     )
     relax_host: bool = Field(default=True, description="Relax the pristine cell with this engine first")
 
+    def steps_of(self, moved: Any) -> Iterator[bool]:
+        """Take the steps of the optimiser one by one; after each, whether every force is below the threshold.
+
+        Parameters
+        ----------
+        moved
+            The atoms with their calculator, or an ASE filter on them that moves the cell too.
+        """
+        import ase.optimize
+
+        curvature = {} if self.optimizer.startswith("FIRE") else {"alpha": self.initial_hessian}
+        optimizer = getattr(ase.optimize, self.optimizer)(moved, logfile=None, **curvature)
+        for below in optimizer.irun(fmax=self.force_threshold, steps=self.max_steps - 1):
+            yield bool(below)
+
 
 @dataclass(frozen=True)
 class Descent:
@@ -66,7 +83,7 @@ class Descent:
     energy: float | None
     positions: FloatArray
 
-    def relaxation(self, host: Host, sites: Any, threshold: float, cores: int, version: str) -> Relaxation:
+    def relaxation(self, host: Host, sites: IntArray, threshold: float, cores: int, version: str) -> Relaxation:
         """The figures that every engine reports.
 
         Parameters
@@ -100,7 +117,7 @@ class Descent:
         )
 
 
-def atoms_of(configuration: DefectConfiguration, start: FloatArray) -> tuple[Atoms, Any]:
+def atoms_of(configuration: DefectConfiguration, start: FloatArray) -> tuple[Atoms, IntArray]:
     """The atoms of a configuration without its vacancies.
 
     Parameters
@@ -148,17 +165,13 @@ def _optimise(
     atoms: Atoms, calculator: Any, settings: OptimizerSettings, called: str
 ) -> tuple[list[float], str | None]:
     """Move the atoms; return the largest force at every evaluation, and what went wrong if something did."""
-    import ase.optimize
+    from definet_flows.engines.watching import DivergedError, WatchedCalculator
 
-    from definet_flows.engines.watching import DivergedError, watched
-
-    atoms.calc = watched(calculator, _EXPLODED)
+    atoms.calc = WatchedCalculator(calculator, _EXPLODED)
     history: list[float] = atoms.calc.history
     try:
-        curvature = {} if settings.optimizer.startswith("FIRE") else {"alpha": settings.initial_hessian}
-        optimizer = getattr(ase.optimize, settings.optimizer)(atoms, logfile=None, **curvature)
         # A line search evaluates several times per step, so the limit is checked on evaluations.
-        for _ in optimizer.irun(fmax=settings.force_threshold, steps=settings.max_steps - 1):
+        for _ in settings.steps_of(atoms):
             if len(history) >= settings.max_steps:
                 break
     except DivergedError as error:

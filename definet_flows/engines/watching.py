@@ -15,7 +15,7 @@ class DivergedError(DefinetFlowsError):
 
 
 class WatchedCalculator(Calculator):
-    """Delegates energy and forces to another calculator.
+    """Delegates energy and forces to another calculator, which may be shared between runs: the record is this one's own.
 
     Parameters
     ----------
@@ -61,8 +61,3 @@ class WatchedCalculator(Calculator):
                 f"The relaxation diverged: a force reached {largest:.3g} eV/Å at evaluation {len(self.history)}."
             )
         self.results = {"energy": energy, "forces": forces}
-
-
-def watched(inner: Any, limit: float) -> WatchedCalculator:
-    """A fresh record around a calculator that may be shared between runs."""
-    return WatchedCalculator(inner, limit)

@@ -89,8 +89,8 @@ class Stages:
         InputError
             If the campaign cannot be run.
         """
-        self._listed = self.generate(nominal)
-        self._device = self.load_model()
+        self._listed = self._generate(nominal)
+        self._device = self._load_model()
 
     def run(self, nominal: Host, known: CampaignRecord | None) -> None:
         """Carry the campaign out, after `survey`.
@@ -102,21 +102,21 @@ class Stages:
         known
             What the store has of this campaign; None in a new directory.
         """
-        host = Host.from_dict(known.hosts[nominal.fingerprint]) if known else self.relax_host(nominal)
+        host = Host.from_dict(known.hosts[nominal.fingerprint]) if known else self._relax_host(nominal)
         self.configurations = [configuration_from(defects, host) for defects in self._listed]
         self.store.put_campaign(campaign_record(self.campaign, host, self.model, self.configurations))
         if self.campaign.model is not None and self.model is not None:
-            self.prerelax(host, self.campaign.model, self.model, self._device)
-        self.relax(host)
+            self._prerelax(host, self.campaign.model, self.model, self._device)
+        self._relax(host)
 
-    def relax_host(self, nominal: Host) -> Host:
+    def _relax_host(self, nominal: Host) -> Host:
         """The host with the engine's own pristine positions."""
         meter = Meter("host", 1, self._report)
         content = self._pool.call(run_job, RelaxHostMaker(engine=self.engine), nominal.to_dict())
         meter.count()
         return Host.from_dict(content)
 
-    def generate(self, nominal: Host) -> list[Defects]:
+    def _generate(self, nominal: Host) -> list[Defects]:
         """The changed sites of every configuration."""
         meter = Meter("generate", 1, self._report)
         checkpoint = self.campaign.model.checkpoint if self.campaign.model else None
@@ -125,7 +125,7 @@ class Stages:
         meter.count()
         return listed
 
-    def load_model(self) -> str:
+    def _load_model(self) -> str:
         """Load the checkpoint, if there is one; the kind of device it runs on."""
         if self.campaign.model is None:
             return "cpu"
@@ -135,7 +135,7 @@ class Stages:
         meter.count()
         return device
 
-    def prerelax(self, host: Host, settings: ModelSettings, model: ModelSummary, device: str) -> None:
+    def _prerelax(self, host: Host, settings: ModelSettings, model: ModelSummary, device: str) -> None:
         """Predict what has no prediction yet; a chunk that kills its worker is predicted one by one."""
         found = self._known_predictions(host, model)
         missing = [configuration for configuration in self.configurations if configuration.id not in found]
@@ -158,7 +158,7 @@ class Stages:
             meter.count(len(refused), failed=len(refused))
         self.predictions = found
 
-    def relax(self, host: Host) -> None:
+    def _relax(self, host: Host) -> None:
         """Relax what is not on record yet, each result written as it comes."""
         self.planned = list(plan_runs(self.campaign, host, self.configurations, self.predictions))
         states = self.store.states()

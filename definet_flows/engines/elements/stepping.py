@@ -111,7 +111,6 @@ def _descend(
     atoms: Atoms, settings: OptimizerSettings, called: str, failures: tuple[type[Exception], ...], *, molecule: bool
 ) -> tuple[bool, int, str | None]:
     """Whether it converged, after how many force evaluations, and what went wrong if something did."""
-    import ase.optimize
     from ase.calculators.calculator import PropertyNotImplementedError
     from ase.filters import FrechetCellFilter
 
@@ -120,11 +119,9 @@ def _descend(
     steps = 0
     try:
         moved = atoms if molecule else FrechetCellFilter(atoms)
-        curvature = {} if settings.optimizer.startswith("FIRE") else {"alpha": settings.initial_hessian}
-        optimizer = getattr(ase.optimize, settings.optimizer)(moved, logfile=None, **curvature)
         converged = False
-        for below in optimizer.irun(fmax=settings.force_threshold, steps=settings.max_steps - 1):
-            steps, converged = steps + 1, bool(below)
+        for below in settings.steps_of(moved):
+            steps, converged = steps + 1, below
             if not np.isfinite(atoms.get_potential_energy()):
                 return False, steps, f"the relaxation diverged after {steps} evaluations"
     except PropertyNotImplementedError:

@@ -45,8 +45,8 @@ class GpawSettings(OptimizerSettings):
         """What GPAW is given in every cell.
 
         Without a criterion on the forces BFGS stalls near the threshold on what is left of their errors. With it that on the
-        density may be GPAW's own: a tighter one is hardly met at a vacancy with half-filled degenerate states. The mixer is
-        GPAW's own.
+        density may be GPAW's default: a tighter one is hardly met at a vacancy with half-filled degenerate states. The mixer is
+        the default, too.
         """
         return {
             "mode": {"name": "pw", "ecut": self.cutoff},

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 
 from definet_flows.engines import VaspEngine
+from definet_flows.engines.vasp.running.command import vasp_commands
 from definet_flows.errors import InputError
 from definet_flows.flows.campaign import Campaign
 from definet_flows.launch.doctor.findings import Finding, Subject, failed, not_set_up, passed
@@ -43,8 +44,7 @@ def _commands(engine: VaspEngine, folder: ConfigFolder | None) -> Iterator[Findi
     file = folder.path / ATOMATE2 if folder is not None else None
     # The settings that jobs will have, whatever this process has imported before.
     chosen = Atomate2Settings(CONFIG_FILE=str(file)) if file and file.is_file() else Atomate2Settings()
-    plain = engine.vasp_cmd or chosen.VASP_CMD
-    gamma = engine.vasp_gamma_cmd or (plain if engine.vasp_cmd else chosen.VASP_GAMMA_CMD)
+    plain, gamma = vasp_commands(engine, chosen)
     where = "under engine in the campaign file" if engine.vasp_cmd else f"in {file or '~/.atomate2.yaml'}"
     for name, command in (("VASP_CMD", plain), ("VASP_GAMMA_CMD", gamma)):
         missing = [program for program in _programs(command) if not _found(program, _preparation(folder))]
@@ -85,14 +85,7 @@ def _potcars(engine: VaspEngine, campaign: Campaign) -> Finding:
     from definet_flows.engines.vasp.inputs.potcars import check_potcars
 
     host = campaign.host.host()
-    elements = sorted(
-        {
-            species
-            for configuration in campaign.configurations.configurations(host)
-            for species in configuration.species
-            if species
-        }
-    )
+    elements = sorted({symbol for one in campaign.configurations.configurations(host) for symbol in one.species})
     try:
         check_potcars(engine, elements)
     except InputError as error:

@@ -31,8 +31,7 @@ def put_stamp(launchpad: Launchpad) -> None:
     launchpad
         The launchpad's database (``LaunchPad.db``).
     """
-    stamp = {"schema_version": LAUNCHPAD_SCHEMA} | {package: version(package) for package in STAMPED}
-    launchpad[COLLECTION].update_one({"_id": KEY}, {"$setOnInsert": stamp}, upsert=True)
+    launchpad[COLLECTION].update_one({"_id": KEY}, {"$setOnInsert": _own_stamp()}, upsert=True)
 
 
 def stamp_of(launchpad: Launchpad) -> dict[str, Any] | None:
@@ -51,7 +50,7 @@ def check_stamp(launchpad: Launchpad) -> None:
     stamp = stamp_of(launchpad)
     if stamp is None:
         return
-    ours = {"schema_version": LAUNCHPAD_SCHEMA} | {package: version(package) for package in STAMPED}
+    ours = _own_stamp()
     differing = [name for name in ours if _minor(stamp.get(name)) != _minor(ours[name])]
     if differing:
         told = ", ".join(f"{_called(name)} {stamp.get(name, 'unknown')} (here {ours[name]})" for name in differing)
@@ -59,6 +58,10 @@ def check_stamp(launchpad: Launchpad) -> None:
             f"The launchpad {launchpad.name} was filled with {told}: finish it with those versions, or name another database in "
             "my_launchpad.yaml."
         )
+
+
+def _own_stamp() -> dict[str, Any]:
+    return {"schema_version": LAUNCHPAD_SCHEMA} | {package: version(package) for package in STAMPED}
 
 
 def _minor(number: Any) -> list[str]:

@@ -156,6 +156,14 @@ def kpoint_mesh(divisions: tuple[int, ...], shift: tuple[float, ...], *, monkhor
     return {"divisions": list(divisions), "shift": [round(offset, 6) for offset in moved]}
 
 
+def fortran_number(text: str | None) -> float:
+    """A number as Fortran writes it, a full stop or semicolon after it left out; not a number where it wrote stars or nothing."""
+    try:
+        return float((text or "").strip().rstrip(".;") or "nan")
+    except ValueError:
+        return float("nan")
+
+
 def extrapolated(
     free: float | None, wrong: float | None, last_free: float | None = None, last: float | None = None
 ) -> float | None:

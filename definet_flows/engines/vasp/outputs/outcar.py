@@ -12,7 +12,7 @@ from typing import IO
 
 import numpy as np
 
-from definet_flows.engines.vasp.outputs.figures import FileReport, IonicStep, largest_force
+from definet_flows.engines.vasp.outputs.figures import FileReport, IonicStep, fortran_number, largest_force
 from definet_flows.engines.vasp.outputs.files import DAMAGED
 
 _SIGNS = (
@@ -108,7 +108,7 @@ class _Reader:
         for line in lines:
             if "----" in line:
                 break
-            rows.append([_number(word) for word in line.split()])
+            rows.append([fortran_number(word) for word in line.split()])
         else:
             return  # the table itself is cut off
         if all(len(row) == 6 for row in rows):
@@ -127,7 +127,7 @@ class _Reader:
         found = _ENERGY.search(line)
         if found is None:
             return  # the line itself is cut off
-        energy = _number(found[1])
+        energy = fortran_number(found[1])
         limit = self.report.parameters.get("NELM")
         if self._converged is None and limit is not None and self._electronic >= limit:
             self._converged = False
@@ -142,7 +142,7 @@ class _Reader:
         elif "reached required accuracy" in line:
             self.report.reached = True
         elif "number of electron " in line and (found := _MOMENT.search(line)):
-            moment = np.array([_number(word) for word in found[1].split()])
+            moment = np.array([fortran_number(word) for word in found[1].split()])
             total = float(moment[0]) if len(moment) == 1 else float(np.linalg.norm(moment))
             self.report.total_moment = total if np.isfinite(total) else None
         else:
@@ -152,7 +152,7 @@ class _Reader:
     def _head_or_tail(self, line: str) -> None:
         name, _, value = line.strip().partition(":")
         if name in _STATISTICS:
-            figure = _number(value)
+            figure = fortran_number(value)
             setattr(self.report, _STATISTICS[name], figure if np.isfinite(figure) else None)
             self.report.ended = self.report.ended or name == "Elapsed time (sec)"
         elif "running" in line or "serial version" in line:
@@ -162,7 +162,7 @@ class _Reader:
         elif "TITEL" in line or "POTCAR:" in line:
             self._potcar(re.split(r"[=:]", line, maxsplit=1)[-1].split())
         elif found := _PARAMETER.match(line):
-            number = _number(found[2])
+            number = fortran_number(found[2])
             if np.isfinite(number):
                 self.report.parameters.setdefault(found[1], int(number) if found[1] in _WHOLE else number)
         else:
@@ -176,7 +176,7 @@ class _Reader:
         """Valences and numbers of atoms, of which the neutral number of electrons follows."""
         words = line.partition("=")[2].split()
         if line.strip().startswith("ZVAL"):
-            self._valences = [_number(word) for word in words]
+            self._valences = [fortran_number(word) for word in words]
         elif "ions per type" in line and all(word.isdigit() for word in words):
             self._atoms_per_type = [int(word) for word in words]
 
@@ -189,11 +189,3 @@ def _cores(line: str) -> int | None:
     if found := _RANKS.search(line):
         return int(found[1]) * int(found[2] or 1)
     return None
-
-
-def _number(text: str) -> float:
-    """A Fortran number; not a number where VASP wrote stars or nothing."""
-    try:
-        return float(text.strip().rstrip(".;") or "nan")
-    except ValueError:
-        return float("nan")

@@ -22,7 +22,7 @@ Placed = Callable[[Frame], FloatArray]
 _KB_PER_GB = 1e6
 
 
-def relaxation_of(run: VaspRun, placed: Placed, error: str | None = None) -> Relaxation:
+def relaxation_of(run: VaspRun, placed: Placed) -> Relaxation:
     """The figures of a run.
 
     Parameters
@@ -31,12 +31,10 @@ def relaxation_of(run: VaspRun, placed: Placed, error: str | None = None) -> Rel
         The run.
     placed
         Gives [n_sites, 3] Å in host site order for the atoms of a file, such as `host_positions`.
-    error
-        Why the run failed, where more is known than its files tell.
     """
     steps, last = run.steps, run.last
     caveats = _caveats(run)
-    reason = error or _failure(run)
+    reason = _failure(run)
     wall_seconds, core_hours, cores = _costs(run.attempts, caveats)
     forces = [step.max_force for step in steps]
     known = forces.index(None) if None in forces else len(forces)

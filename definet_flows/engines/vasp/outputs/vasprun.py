@@ -14,6 +14,7 @@ from definet_flows.engines.vasp.outputs.figures import (
     Frame,
     IonicStep,
     extrapolated,
+    fortran_number,
     kpoint_mesh,
     largest_force,
 )
@@ -120,7 +121,7 @@ class _Reader:
             offset = generation.find("v[@name='usershift']")
             words = "0 0 0" if offset is None else offset.text or "0 0 0"
             style = generation.get("param", "").lower()
-            shift = tuple(_number(word) for word in words.split())
+            shift = tuple(fortran_number(word) for word in words.split())
             self.report.kpoints = kpoint_mesh(numbers, shift, monkhorst_pack=style.startswith("m"))
         elif (listed := element.find("varray[@name='kpointlist']")) is not None:
             self.report.kpoints = {"points": np.round(_rows(listed), 6).tolist()}
@@ -130,7 +131,7 @@ class _Reader:
         self._species = tuple(_symbol(_cells(row)[0]) for row in atoms)
         rows = [_cells(row) for row in kinds]
         self.report.potcars = {_symbol(row[1]): row[4] for row in rows}
-        self.report.valence_electrons = sum(int(row[0]) * _number(row[3]) for row in rows)
+        self.report.valence_electrons = sum(int(row[0]) * fortran_number(row[3]) for row in rows)
 
     def _structure(self, element: Element) -> None:
         if element.get("name") == "initialpos":
@@ -157,7 +158,7 @@ class _Reader:
             self._forces = largest_force(_rows(element), self._movable)
         elif element.tag == "time" and element.get("name") == "totalsc":
             # Processor time, then real time; the two run into each other where they are long.
-            seconds = _number((element.text or "").split()[-1]) if (element.text or "").split() else float("nan")
+            seconds = fortran_number((element.text or "").split()[-1]) if (element.text or "").split() else float("nan")
             self.report.loops = (self.report.loops or 0.0) + (seconds if np.isfinite(seconds) else 0.0)
 
     def _end_step(self) -> None:
@@ -171,7 +172,9 @@ class _Reader:
 
 
 def _energies(element: Element | None) -> dict[str, float]:
-    return {} if element is None else {str(item.get("name")): _number(item.text) for item in element.findall("i")}
+    return (
+        {} if element is None else {str(item.get("name")): fortran_number(item.text) for item in element.findall("i")}
+    )
 
 
 def _settings(element: Element) -> dict[str, Any]:
@@ -194,7 +197,7 @@ def _setting(entry: Element) -> Any:
     elif kind == "int":
         values = [int(word) if word.lstrip("+-").isdigit() else None for word in words]
     else:
-        values = [_number(word) for word in words]
+        values = [fortran_number(word) for word in words]
     return values if entry.tag == "v" else (values[0] if values else None)
 
 
@@ -211,13 +214,5 @@ def _symbol(text: str) -> str:
     return _MISNAMED.get(text, text)
 
 
-def _number(text: str | None) -> float:
-    """A Fortran number; not a number where VASP wrote stars."""
-    try:
-        return float(text or "nan")
-    except ValueError:
-        return float("nan")
-
-
 def _rows(element: Element) -> FloatArray:
-    return np.array([[_number(word) for word in (row.text or "").split()] for row in element.findall("v")])
+    return np.array([[fortran_number(word) for word in (row.text or "").split()] for row in element.findall("v")])

@@ -6,18 +6,32 @@ import os
 import shlex
 import shutil
 import sys
+from typing import TYPE_CHECKING
 
 from definet_flows.engines.vasp.running import tether
 from definet_flows.engines.vasp.settings import VaspSettings
 from definet_flows.errors import InputError
 
+if TYPE_CHECKING:
+    from atomate2.settings import Atomate2Settings
 
-def vasp_commands(settings: VaspSettings) -> tuple[str, str]:
-    """What starts VASP and its Γ-only version: of the settings, else of atomate2's own (VASP_CMD)."""
-    from atomate2 import SETTINGS
 
-    plain = settings.vasp_cmd or SETTINGS.VASP_CMD
-    gamma = settings.vasp_gamma_cmd or (plain if settings.vasp_cmd else SETTINGS.VASP_GAMMA_CMD)
+def vasp_commands(settings: VaspSettings, machine: Atomate2Settings | None = None) -> tuple[str, str]:
+    """What starts VASP and its Γ-only version: of the settings, else of the machine's (VASP_CMD).
+
+    Parameters
+    ----------
+    settings
+        Of the engine.
+    machine
+        atomate2's settings; by default those that it has in this process.
+    """
+    if machine is None:
+        from atomate2 import SETTINGS
+
+        machine = SETTINGS
+    plain = settings.vasp_cmd or machine.VASP_CMD
+    gamma = settings.vasp_gamma_cmd or (plain if settings.vasp_cmd else machine.VASP_GAMMA_CMD)
     return plain, gamma
 
 
