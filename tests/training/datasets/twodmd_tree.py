@@ -26,6 +26,9 @@ HIGH_DENSITY_FOLDERS = {
 }
 SHARES = ("train", "val", "test")
 
+TRIES = 1000
+"""Draws without a new placement after which there is taken to be none."""
+
 
 def unit_cell(name, c=None):
     """The preset's unit cell, its c reset with Cartesian positions kept."""
@@ -81,15 +84,21 @@ def write_sample(folder, identity, placement, rng):
 
 
 def placements_of(host, rng, counts):
-    """Random changed sites as they fall, no two equivalent."""
+    """Random changed sites as they fall, no two equivalent; a host has few single defects."""
     dopants = HOST_PRESETS[host.name].dopants
     found = {}
     for n_defects in counts:
         size = len(found)
-        while len(found) == size:
+        for _ in range(TRIES):
             sites = sorted(int(site) for site in rng.choice(host.n_sites, n_defects, replace=False))
             changed = tuple((site, str(rng.choice([*dopants[host.species[site]], "Vac"]))) for site in sites)
             found.setdefault(DefectConfiguration.create(host, dict(changed)).id, DefectConfiguration(host, changed))
+            if len(found) > size:
+                break
+        else:
+            raise ValueError(
+                f"{host.name} has no more distinct placements of {n_defects} defects: ask for fewer samples"
+            )
     return list(found.values())
 
 
