@@ -71,6 +71,7 @@ def test_files_that_a_page_tells_to_write_can_be_read(page, tmp_path):
     assert all(read(tmp_path / step.file) for step in files if step.kind == "yaml")
 
 
-def test_the_python_of_the_readme_works(tmp_path):
-    assert carry_out("../README", tmp_path, kinds=("python",)) == []
-    assert len(list(tmp_path.glob("*.cif"))) == 15
+@pytest.mark.parametrize(("page", "structures"), [("../README", 15), ("energetics", 2)])
+def test_the_python_of_a_page_writes_its_structures(page, structures, tmp_path):
+    assert carry_out(page, tmp_path, kinds=("python",)) == []
+    assert len(list(tmp_path.glob("*.cif"))) == structures
