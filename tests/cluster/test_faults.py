@@ -9,6 +9,7 @@ import time
 import pytest
 from pymatgen.core import SETTINGS, Structure
 
+import definet_flows.engines.vasp.running.relaxing  # noqa: F401  launchers forked from here have atomate2 then
 from definet_flows.flows import load_campaign
 from definet_flows.launch.fireworks.cluster import Cluster
 from definet_flows.launch.fireworks.recovery import Rescue, recover
