@@ -11,7 +11,7 @@ const COLUMNS = [
   { key: "trust", title: "Trust", number: true, digits: 2 },
   { key: "displacement", title: "Predicted move (Å)", number: true, digits: 3 },
   { key: "energy", title: "Energy (eV)", number: true, digits: 8 },
-  { key: "exposure", title: "Cluster in training", wrapped: true },
+  { key: "exposure", title: "Cluster in training" },
   { key: "id", title: "Configuration" },
 ];
 /* Known where the energies of the elements are, each limit with a column of its own. */
