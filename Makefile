@@ -1,4 +1,4 @@
-# make demo | test | lint | docs | gpaw      Works from a fresh clone: the environment is made on the first call.
+# make demo | test | lint | docs | lowest | gpaw      Works from a fresh clone: the environment is made on the first call.
 
 PYTHON ?= $(or $(shell command -v python3.11),$(shell command -v python3))
 VENV   ?= .venv
@@ -15,7 +15,7 @@ GPAW_LIBRARIES := xc fftw3 openblas
 GPAW_PACKAGES  := g++ libxc-dev libfftw3-dev libopenblas-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs gpaw clean
+.PHONY: help demo test lint format docs lowest gpaw clean
 
 help:
 	@sed -n 1p Makefile
@@ -80,6 +80,21 @@ format: $(VENV)/.dev
 docs: export OMP_NUM_THREADS = 1
 docs: $(VENV)/.docs
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+# The wheel in a bare environment, with the lowest versions that it allows: the demo first, with what that needs and no more.
+LOWEST     := .venv-lowest
+LOWEST_PIP := $(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(LOWEST)/constraints.txt
+
+lowest: export OMP_NUM_THREADS = 1
+lowest: $(VENV)/.dev
+	"$(PYTHON)" -m venv --clear $(LOWEST)
+	$(BIN)/python .ci/lowest_versions.py > $(LOWEST)/constraints.txt
+	$(BIN)/python -m build --no-isolation --wheel --outdir $(LOWEST)/dist . > /dev/null
+	$(LOWEST_PIP) torch
+	$(LOWEST_PIP) "$$(echo $(LOWEST)/dist/*.whl)[forcefield]"
+	cd $(LOWEST) && bin/definet-flows run demo --dir demo-run && bin/definet-flows results demo-run
+	$(LOWEST_PIP) "$$(echo $(LOWEST)/dist/*.whl)[forcefield,fireworks,query,report,train,vasp]" pytest pytest-xdist hypothesis
+	$(LOWEST)/bin/python -m pytest $(PYTEST_FLAGS) -W default -m "not slow" tests/defects tests/definet tests/jobs --ignore tests/defects/test_interop.py
 
 clean:
 	rm -rf $(DEMO_DIR) docs/_build build dist .mypy_cache .ruff_cache .pytest_cache
