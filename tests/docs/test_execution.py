@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,18 @@ ALONE = ("compact-configurations", "guard", "new-engine", "other-defects")
 SHOWN = ("own-vasp-settings", "train-2dmd")
 
 
+def on_one_core():
+    """Words that keep a command to a core of this test worker's own, where that can be said.
+
+    A campaign then starts one process that loads the potential, not one for each core, others of which are being used.
+    """
+    if shutil.which("taskset") is None:
+        return []
+    cores = sorted(os.sched_getaffinity(0))
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    return ["taskset", "--cpu-list", str(cores[worker % len(cores)])]
+
+
 def carry_out(page, directory, kinds=("console", "python")):
     """Return (page, block, exit code, what was said) of every step that fails or prints something else than the page says."""
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
@@ -31,7 +44,9 @@ def carry_out(page, directory, kinds=("console", "python")):
         if step.kind not in kinds:
             continue
         shell = ["bash", "-euc", step.commands] if step.kind == "console" else [sys.executable, "-c", step.body]
-        done = subprocess.run(shell, cwd=directory, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [*on_one_core(), *shell], cwd=directory, env=environment, capture_output=True, text=True, check=False
+        )
         otherwise = step.kind == "python" and step.output not in {None, done.stdout}
         if done.returncode or otherwise:
             wrong.append((page, step.body, done.returncode, done.stdout + done.stderr))
