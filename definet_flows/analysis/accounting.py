@@ -162,13 +162,7 @@ def campaign_account(
     listed = list(savings)
     usable = not_trained_on(listed)
     pairs = counted_pairs(usable)
-    saved = np.array(
-        [
-            pair.unrelaxed_core_hours - pair.prerelaxed_core_hours
-            for pair in pairs
-            if pair.unrelaxed_core_hours is not None and pair.prerelaxed_core_hours is not None
-        ]
-    )
+    saved = np.array([hours for pair in pairs if (hours := pair.core_hours_saved) is not None])
     exposures = {one.configuration_id: one.exposure for one in predictions}
     trained_on = sum(exposures.get(identity) == TRAINED_ON for identity in campaign.configuration_ids)
     planned = len(campaign.configuration_ids) - trained_on

@@ -80,6 +80,13 @@ class CountedPair:
         """Whether both starts ended in the same minimum; after a fallback they are one run, a lost run proves nothing."""
         return self.outcome in {Outcome.SAME_MINIMUM, Outcome.FALLBACK}
 
+    @property
+    def core_hours_saved(self) -> float | None:
+        """Core-hours charged to the unrelaxed start less those of the other; None where a run that converged did not tell."""
+        if self.unrelaxed_core_hours is None or self.prerelaxed_core_hours is None:
+            return None
+        return self.unrelaxed_core_hours - self.prerelaxed_core_hours
+
 
 def not_trained_on(records: Iterable[SavingsRecord]) -> list[SavingsRecord]:
     """Savings that say something of new configurations: neutral ones, but for those trained on at the same size."""

@@ -111,6 +111,8 @@ class ValidationResults:
         The pairs that cost more steps than their baseline or ended in another minimum, the dearest first.
     investment
         Labels and training.
+    pairs
+        Held-out configurations relaxed from both starts.
     """
 
     planned: int
@@ -203,9 +205,5 @@ def _worst(pairs: Iterable[CountedPair]) -> list[CountedPair]:
 
 
 def _saved_each(pairs: Iterable[CountedPair]) -> float | None:
-    saved = [
-        pair.unrelaxed_core_hours - pair.prerelaxed_core_hours
-        for pair in pairs
-        if pair.unrelaxed_core_hours is not None and pair.prerelaxed_core_hours is not None
-    ]
+    saved = [hours for pair in pairs if (hours := pair.core_hours_saved) is not None]
     return float(np.mean(saved)) if saved else None

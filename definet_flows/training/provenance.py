@@ -13,6 +13,7 @@ from definet_flows.training.config import TrainingConfig
 from definet_flows.training.datasets.labels import LabelSet
 from definet_flows.training.datasets.sources import LabelPool
 from definet_flows.training.datasets.split import Split
+from definet_flows.training.datasets.summary import atom_displacements, supercell_name
 
 _QUANTILES = (0.5, 0.9, 0.99, 0.999)
 _DFT = {"gpaw", "vasp"}
@@ -46,7 +47,7 @@ def model_card(
     """
     trained = pool.subset([*split.training, *split.validation])
     configurations = trained.configurations
-    lengths = np.concatenate([np.linalg.norm(labels.displacements, axis=-1).ravel() for labels in trained.sets])
+    lengths = np.concatenate([atom_displacements(labels) for labels in trained.sets])
     coverage = host_coverage(trained)
     before = [start.card] if start else []
     crystals = _merged((labels.host.crystal for labels in trained.sets), *(card.crystals for card in before))
@@ -86,7 +87,7 @@ def host_coverage(trained: LabelPool) -> tuple[HostCoverage, ...]:
         HostCoverage(
             host=host,
             density=density,
-            supercells=_merged([_size(labels) for labels in sets]),
+            supercells=_merged([supercell_name(labels) for labels in sets]),
             elements=_merged(*(c.species for labels in sets for c in labels.configurations)),
             configurations=sum(len(labels) for labels in sets),
         )
@@ -115,15 +116,11 @@ def _source(pool: LabelPool, start: Checkpoint | None) -> str:
     counts: dict[str, int] = {}
     for labels in pool.sets:
         density = f", {labels.density} density" if labels.density else ""
-        place = f"{labels.host.name} {_size(labels)}{density}"
+        place = f"{labels.host.name} {supercell_name(labels)}{density}"
         counts[place] = counts.get(place, 0) + len(labels)
     listed = "; ".join(f"{count} of {place}" for place, count in sorted(counts.items()))
     begun = f"; weights started from {start.card.name} ({start.content_hash})" if start else ""
     return f"{len(pool.configurations)} relaxations ({listed}), settings {pool.teacher}{begun}"
-
-
-def _size(labels: LabelSet) -> str:
-    return "x".join(str(abs(row[i])) for i, row in enumerate(labels.host.supercell_matrix))
 
 
 def _merged(*collections: Iterable[str]) -> tuple[str, ...]:

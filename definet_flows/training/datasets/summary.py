@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from definet_flows.training.datasets.labels import SHARES, LabelSet
 
@@ -14,7 +15,7 @@ QUANTILES = {"median": 0.5, "90 %": 0.9, "99 %": 0.99, "largest": 1.0}
 
 def summary(labels: LabelSet) -> dict[str, Any]:
     """Host, supercell, density, teacher and counts of a label set, and quantiles of the displacement of its real atoms in Å."""
-    lengths = np.linalg.norm(labels.displacements, axis=-1)[np.stack([c.occupied for c in labels.configurations])]
+    lengths = atom_displacements(labels)
     return {
         "host": labels.host.name,
         "supercell": supercell_name(labels),
@@ -27,6 +28,12 @@ def summary(labels: LabelSet) -> dict[str, Any]:
         "types": dict(Counter(defect_types(labels)).most_common()),
         "content_hash": labels.content_hash,
     }
+
+
+def atom_displacements(labels: LabelSet) -> npt.NDArray[np.float64]:
+    """[n_atoms] Å, how far every real atom of every label moves; placeholders of vacancies are none."""
+    lengths: npt.NDArray[np.float64] = np.linalg.norm(labels.displacements, axis=-1)
+    return lengths[np.stack([configuration.occupied for configuration in labels.configurations])]
 
 
 def defect_types(labels: LabelSet) -> list[str]:
