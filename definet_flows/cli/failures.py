@@ -34,6 +34,7 @@ EXTRAS = {
 
 # The page that helps, by the module an error was raised in; the longest name that fits counts.
 PAGES = {
+    "definet_flows.cli.submission": "cluster",
     "definet_flows.defects.host": "own-host",
     "definet_flows.defects.point_defect": "cli",
     "definet_flows.definet.importing": "import-weights",

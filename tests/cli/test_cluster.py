@@ -102,8 +102,10 @@ def test_a_host_that_cannot_be_submitted_is_named_and_none_is(cluster, copper, t
 def test_a_campaign_that_is_not_there(cluster):
     reply = cluster("status", "silver")
     assert reply.exit_code == 2
-    sentence = "Error: No campaign 'silver' was submitted to this launchpad; there is none. See docs/cluster.md.\n"
-    assert reply.stderr == sentence
+    assert reply.stderr == (
+        "Error: No campaign 'silver' was submitted to this launchpad; there is none; and no directory silver holds a campaign. "
+        "See docs/cluster.md.\n"
+    )
 
 
 def test_a_database_that_does_not_answer(clean_environment, invoke, path, tmp_path):
