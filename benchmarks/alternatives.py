@@ -109,7 +109,7 @@ def one_run(engine: Any, configuration: DefectConfiguration, method: Method) -> 
 def figures(run: dict[str, Any]) -> RunFigures:
     """A relaxation as the savings table counts it; steps and state only."""
     outcome = Relaxation.model_validate(run["outcome"])
-    untold = dict.fromkeys(name for name in RunFigures.model_fields)
+    untold = dict.fromkeys(RunFigures.model_fields)
     state = "converged" if outcome.converged else "failed" if outcome.error else "unconverged"
     return RunFigures(**untold | {"key": "", "state": state, "ionic_steps": outcome.ionic_steps})
 

@@ -42,8 +42,12 @@ __all__ = [
 _MODULES = {
     "card": ("Exposure", "ModelCard"),
     "checkpoint": (
-        *("Checkpoint", "CheckpointError"),
-        *("find_checkpoint", "list_checkpoints", "load_checkpoint", "save_checkpoint"),
+        "Checkpoint",
+        "CheckpointError",
+        "find_checkpoint",
+        "list_checkpoints",
+        "load_checkpoint",
+        "save_checkpoint",
     ),
     "graph": ("HostGraph",),
     "guard": ("Guard", "GuardSettings", "GuardVerdict"),
