@@ -1,9 +1,11 @@
 """Label small supercells of the six hosts with the force-field engine, at low and at high defect density, to 0.002 eV/Å.
 
 The held-out configurations of workflows/six-hosts/held-out/ were drawn before (benchmarks/draw_six_hosts.py); labels of their
-clusters are left out by training. Saves as it goes and goes on where it stopped. Run with
+clusters are left out by training. Saves as it goes and goes on where it stopped. With ``--start-from`` relaxations begin at a
+checkpoint's structures, which takes fewer evaluations; what it was not trained on begins unrelaxed. Run with
 
-    python benchmarks/label_six_hosts.py OUT_DIR [--workers 2] [--host MoS2 ...] [--limit-seconds 3600]
+    python benchmarks/label_six_hosts.py OUT_DIR [--workers 2] [--host MoS2 ...] [--section mos2-5x5-low ...]
+        [--start-from MODEL] [--limit-seconds 3600]
 """
 
 from __future__ import annotations
@@ -79,10 +81,10 @@ SECTIONS = (
 """For MoS2 the low density in other supercells, and part of this one, was made by benchmarks/label_mos2.py."""
 
 
-def label(section: Section, out: Path, pool: Any, until: float) -> bool:
+def label(section: Section, out: Path, pool: Any, until: float, model: str | None) -> bool:
     """Relax what the journal does not hold yet and write the converged labels; False where time ran out."""
     engine = engine_of(section.host)
-    outcomes = relaxed(draw(section), out / f"{section.stem}.jsonl", engine, pool, until)
+    outcomes = relaxed(draw(section), out / f"{section.stem}.jsonl", engine, pool, until, model)
     if outcomes is None:
         return False
     labels = LabelSet.of(converged(outcomes, section.stem), engine.physics)
@@ -98,6 +100,8 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--host", action="append", choices=list(HOST_PRESETS), help="only these; all by default")
+    parser.add_argument("--section", action="append", choices=[one.stem for one in SECTIONS], help="only these")
+    parser.add_argument("--start-from", metavar="MODEL")
     parser.add_argument("--limit-seconds", type=float, default=3600)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -105,7 +109,8 @@ def main() -> None:
     with multiprocessing.get_context("spawn").Pool(arguments.workers) as pool:
         for section in SECTIONS:
             wanted = not arguments.host or section.host in arguments.host
-            if wanted and not label(section, arguments.out, pool, until):
+            wanted = wanted and (not arguments.section or section.stem in arguments.section)
+            if wanted and not label(section, arguments.out, pool, until, arguments.start_from):
                 pool.terminate()
                 break
 

@@ -10,7 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from definet_flows.defects import DefectConfiguration, Host, high_density, sample_configurations
+from definet_flows.definet import Prerelaxer
 from definet_flows.engines import ForceFieldEngine, Relaxation
 
 Outcomes = list[tuple[DefectConfiguration, Relaxation]]
@@ -36,13 +40,30 @@ class Section(NamedTuple):
         return sample_configurations(host, preset.substitutions, preset.concentrations, each, seed, preset.type_cap)
 
 
-def relax(engine: ForceFieldEngine, configuration: DefectConfiguration) -> dict[str, Any]:
-    """Label one configuration on one thread."""
+def relax(
+    engine: ForceFieldEngine, start: tuple[DefectConfiguration, npt.NDArray[np.float64] | None]
+) -> dict[str, Any]:
+    """Label one configuration on one thread, from given positions or the unrelaxed ones."""
     import torch
 
     torch.set_num_threads(1)
-    outcome = engine.relax(configuration)
-    return {"placement_id": configuration.placement_id, "outcome": outcome.model_dump(mode="json")}
+    configuration, positions = start
+    outcome = engine.relax(configuration, positions)
+    return {
+        "placement_id": configuration.placement_id,
+        "prerelaxed": positions is not None,
+        "outcome": outcome.model_dump(mode="json"),
+    }
+
+
+def starts(
+    configurations: list[DefectConfiguration], model: str | None
+) -> list[tuple[DefectConfiguration, npt.NDArray[np.float64] | None]]:
+    """Each with the positions that a checkpoint predicts, where it is given one and its guard lets them pass."""
+    if model is None or not configurations:
+        return [(c, None) for c in configurations]
+    predictions = Prerelaxer(model, device="cpu").predict(configurations)
+    return [(p.configuration, p.positions if p.verdict.passed else None) for p in predictions]
 
 
 def load_journal(journal: Path) -> dict[str, dict[str, Any]]:
@@ -61,12 +82,13 @@ def relaxed(
     engine: ForceFieldEngine,
     pool: Any,
     until: float = math.inf,
+    model: str | None = None,
 ) -> Outcomes | None:
-    """Relax what the journal does not hold yet; None where the time ran out, by `time.monotonic`."""
+    """Relax what the journal does not hold yet, from a checkpoint's structures if one is named; None where the time ran out."""
     done = load_journal(journal)
     waiting = [c for c in configurations if c.placement_id not in done]
     with journal.open("a", encoding="utf-8") as stream:
-        for result in pool.imap_unordered(partial(relax, engine), waiting):
+        for result in pool.imap_unordered(partial(relax, engine), starts(waiting, model)):
             stream.write("\n" + json.dumps(result))
             stream.flush()
             done[result["placement_id"]] = result
