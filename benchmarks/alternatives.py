@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -27,8 +28,8 @@ from definet_flows.analysis.savings import Threshold, charged_steps
 from definet_flows.defects import DefectConfiguration
 from definet_flows.engines import Relaxation
 from definet_flows.engines.starts import start_of
-from definet_flows.flows import load_campaign
 from definet_flows.flows.campaign import Campaign
+from definet_flows.flows.reading import load_campaigns
 from definet_flows.records.documents import RunFigures
 from definet_flows.records.minimum import Comparison, End, compare_ends
 from definet_flows.training.studies.methods import DoNothing, Guess, Method, NetworkMethod, PotentialMethod, ScaledBonds
@@ -71,26 +72,30 @@ def starts(campaign: Campaign, networks: Sequence[str], potential: str | None, r
     return chosen
 
 
-def relaxed(campaign: Campaign, methods: Sequence[Method], out: Path) -> tuple[list[DefectConfiguration], Results]:
-    """Run what the journal does not hold yet, all starts of a configuration in turn."""
-    host = campaign.engine.relaxed_host(campaign.host.host())
-    engine = campaign.engine.in_campaign(out, host)
-    configurations = list(campaign.configurations.configurations(host))
+def relaxed(
+    campaigns: Sequence[Campaign], methods: Sequence[Method], out: Path
+) -> tuple[list[DefectConfiguration], Results]:
+    """Run what the journal does not hold yet, all starts of a configuration in turn, one host after the other."""
     journal = out / "relaxations.jsonl"
     done = load_journal(journal)
     results: Results = {method.name: {} for method in methods}
-    for method in methods:
-        method.prepare(configurations[0])
+    listed: list[DefectConfiguration] = []
     with journal.open("a", encoding="utf-8") as stream:
-        for configuration in configurations:
+        for campaign in campaigns:
+            host = campaign.engine.relaxed_host(campaign.host.host())
+            engine = campaign.engine.in_campaign(out, host)
+            configurations = list(campaign.configurations.configurations(host))
+            listed += configurations
             for method in methods:
+                method.prepare(configurations[0])
+            for configuration, method in product(configurations, methods):
                 key = f"{configuration.id} {method.identity} {engine.physics_hash}"
                 if key not in done:
                     done[key] = {"placement_id": key, **one_run(engine, configuration, method)}
                     stream.write("\n" + json.dumps(done[key]))
                     stream.flush()
                 results[method.name][configuration.id] = done[key]
-    return configurations, results
+    return listed, results
 
 
 def one_run(engine: Any, configuration: DefectConfiguration, method: Method) -> dict[str, Any]:
@@ -188,9 +193,9 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    campaign = load_campaign(arguments.campaign)
-    methods = starts(campaign, arguments.network, arguments.potential, arguments.rattle)
-    show(campaign, *relaxed(campaign, methods, arguments.out))
+    campaigns = load_campaigns(arguments.campaign)
+    methods = starts(campaigns[0], arguments.network, arguments.potential, arguments.rattle)
+    show(campaigns[0], *relaxed(campaigns, methods, arguments.out))
 
 
 if __name__ == "__main__":
