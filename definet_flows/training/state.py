@@ -27,8 +27,8 @@ RUN_KEY = "definet_flows_run"
 BEST_STATE = "best.ckpt"
 """The epoch with the smallest validation loss, which becomes the checkpoint."""
 
-_MAY_CHANGE = {"name", "device", "threads", "compile"}
-"""Settings of a training file that change where and how fast it runs, but not what comes out."""
+_MAY_CHANGE = {"name", "remarks", "device", "threads", "compile"}
+"""Settings of a training file that change where and how fast it runs and what its card says, but not the weights."""
 
 _SEEN_OTHERWISE = {"labels", "skip_bad", "held_out", "max_labels", "split", "start_from"}
 """Settings whose outcome is compared instead."""

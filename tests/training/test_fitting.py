@@ -297,6 +297,12 @@ def test_resuming_a_finished_run_changes_nothing(own, trained, write):
     assert metrics(own) == metrics(trained)
 
 
+def test_a_finished_run_takes_other_remarks_into_its_card(own, trained, write):
+    train(write("remarks.yaml", more="remarks: [Measured later.]"), own, resume=True)
+    assert "Measured later." in load_checkpoint(own).card.remarks
+    assert load_checkpoint(own).content_hash == load_checkpoint(trained).content_hash
+
+
 def test_the_state_follows_epochs_that_do_not_improve(write, tmp_path):
     """A learning rate too small to change a weight: no epoch is better than the first, and none is lost."""
     folder = train(write("still.yaml", epochs=3, learning_rate=1e-30), tmp_path / "still")

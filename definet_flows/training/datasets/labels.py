@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from pymatgen.core import Element
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from definet_flows.defects import VACANCY, DefectConfiguration, Host
 from definet_flows.defects.host import content_hash
@@ -142,7 +142,8 @@ class LabelSet:
         tensors: dict[str, npt.NDArray[Any]] = dict(zip(_TENSORS, (self.displacements, sites, species), strict=True))
         if self.force_constants is not None:
             tensors[_FORCE_CONSTANTS] = self.force_constants
-        save_file(tensors, str(path), metadata={"definet_flows": json.dumps(header)})
+        # Its own `save_file` lets nobody but the owner read, whatever the umask.
+        Path(path).write_bytes(save(tensors, metadata={"definet_flows": json.dumps(header)}))
         return Path(path)
 
     @classmethod

@@ -52,6 +52,11 @@ def test_save_and_load(tmp_path, labels):
     assert again.force_constants is None
 
 
+def test_whoever_the_umask_lets_may_read_it(tmp_path, labels):
+    (tmp_path / "other").touch()
+    assert labels.save(tmp_path / "labels.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
 def test_force_constants_and_references_are_kept(tmp_path):
     reference = HostReference("pull", "0" * 16, ((0, 0, 0), (0, 0, -0.2), (0, 0, 0.2)), 0.3, 0.0)
     host = host_of(4).with_reference(reference)
