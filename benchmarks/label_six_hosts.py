@@ -66,7 +66,7 @@ def labelled_before(host: str) -> frozenset[str]:
 
 
 SECTIONS = (
-    *(Section(host, 5, "low", 160) for host in ("WSe2",)),
+    *(Section(host, 5, "low", 1000) for host in ("WSe2",)),
     *(Section("hBN", n, "low", 160) for n in (6, 3, 4)),
     *(Section(host, 4, "low", 160) for host in ("GaSe", "InSe", "BP")),
     *(Section(host, 5, "high", 150) for host in ("MoS2", "WSe2")),
