@@ -34,11 +34,6 @@ def folds(labels: LabelSet) -> list[list[int]]:
     return [[int(i) for i in order[k::N_FOLDS]] for k in range(N_FOLDS)]
 
 
-def centred(displacements: np.ndarray) -> np.ndarray:
-    """Displacements [n, 3] without their mean."""
-    return displacements - displacements.mean(axis=0)
-
-
 def errors(model: Path, labels: LabelSet, left_out: Sequence[int]) -> list[tuple[str, float, float]]:
     """Defect type, error of the model and of doing nothing, in Å, for each label that was left out."""
     prerelaxer = Prerelaxer(str(model), device="cpu", guard=None)
@@ -47,10 +42,10 @@ def errors(model: Path, labels: LabelSet, left_out: Sequence[int]) -> list[tuple
         left_out, prerelaxer.predict([labels.configurations[i] for i in left_out]), strict=True
     ):
         configuration = labels.configurations[index]
-        label = centred(labels.displacements[index][configuration.occupied])
+        label = labels.displacements[index][configuration.occupied]
         guess = np.zeros_like(label)
         if prediction.positions is not None:
-            guess = centred((prediction.positions - configuration.host.positions)[configuration.occupied])
+            guess = (prediction.positions - configuration.host.positions)[configuration.occupied]
         lengths = (float(np.linalg.norm(one, axis=1).mean()) for one in (guess - label, label))
         found.append((configuration.label, *lengths))
     return found
