@@ -18,7 +18,7 @@ from definet_flows.definet.prerelaxer import Prediction, Prerelaxer
 from definet_flows.errors import InputError
 from definet_flows.training.datasets.labels import LabelSet, centred_displacements
 from definet_flows.training.datasets.pool import LabelPool
-from definet_flows.training.datasets.sources import read_source
+from definet_flows.training.datasets.sources import read_sources
 from definet_flows.training.metrics import CoordinateErrors, FloatArray, LengthHistogram, nearest_defect
 
 Row = dict[str, str | int | float | None]
@@ -182,11 +182,11 @@ def evaluate(
     Raises
     ------
     InputError
-        If there is no label to evaluate on, or a source or the checkpoint cannot be used.
+        If there is no label to evaluate on, labels come from different teachers, or a source or the checkpoint cannot be used.
     """
     sources = [datasets] if isinstance(datasets, str | Path) else datasets
     loaded = load_checkpoint(checkpoint)
-    sets = [labels for source in sources for labels in read_source(source, skip_bad)]
+    sets = read_sources(sources, skip_bad)
     if not any(len(labels) for labels in sets):
         raise InputError(f"There is no label in {', '.join(map(str, sources))}; there is nothing to evaluate on.")
     return evaluate_sets(loaded, sets, device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +40,9 @@ def load_labels(config: TrainingConfig) -> LabelPool:
     InputError
         If a source or a held-out list cannot be read.
     """
-    sets = [labels for source in config.labels for labels in read_source(source, config.skip_bad)]
-    _check_together(sets, forces=config.force_weight > 0)
+    sets = read_sources(config.labels, config.skip_bad)
+    if config.force_weight > 0 and any(labels.force_constants is None for labels in sets):
+        raise LabelError("force_weight needs labels with force constants, which these have not; set it to 0.")
     bad = BadSamples(config.skip_bad)
     pool = without_repeats(LabelPool(tuple(sets)), bad)
     bad.report()
@@ -60,6 +61,26 @@ def load_labels(config: TrainingConfig) -> LabelPool:
     if not kept:
         raise LabelError("Every label belongs to a held-out cluster; there is nothing to train on.")
     return pool.subset(kept)
+
+
+def read_sources(sources: Iterable[str | Path], skip_bad: bool = False) -> list[LabelSet]:
+    """Read the labels of several sources that are to be taken together, each as `read_source` does.
+
+    Raises
+    ------
+    LabelError
+        If they come from different teachers.
+    """
+    sets = [labels for source in sources for labels in read_source(source, skip_bad)]
+    teachers = {
+        content_hash({k: value for k, value in labels.teacher.items() if k not in _WAYS_TO_A_MINIMUM})
+        for labels in sets
+    }
+    if len(teachers) > 1:
+        raise LabelError(
+            f"The labels come from {len(teachers)} different engine settings; take those of one teacher at a time."
+        )
+    return sets
 
 
 def read_source(
@@ -113,19 +134,6 @@ def _read_file(file: Path, host: Host | None, teacher: str | None, bad: BadSampl
     if file.suffix == SUFFIX or not file.is_file():
         return [LabelSet.load(file)]
     return read_relaxations(file, host, teacher, bad)
-
-
-def _check_together(sets: Sequence[LabelSet], *, forces: bool) -> None:
-    teachers = {
-        content_hash({k: value for k, value in labels.teacher.items() if k not in _WAYS_TO_A_MINIMUM})
-        for labels in sets
-    }
-    if len(teachers) > 1:
-        raise LabelError(
-            f"The labels come from {len(teachers)} different engine settings; train on one teacher at a time."
-        )
-    if forces and any(labels.force_constants is None for labels in sets):
-        raise LabelError("force_weight needs labels with force constants, which these have not; set it to 0.")
 
 
 def _held_out(files: Sequence[str], hosts: Sequence[Host]) -> set[str]:

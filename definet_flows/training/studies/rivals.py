@@ -11,7 +11,7 @@ import numpy as np
 from definet_flows.engines.potentials import NAMED_POTENTIALS
 from definet_flows.errors import InputError
 from definet_flows.training.datasets.pool import LabelPool
-from definet_flows.training.datasets.sources import read_source
+from definet_flows.training.datasets.sources import read_sources
 from definet_flows.training.evaluation import Row, error_cells
 from definet_flows.training.metrics import CoordinateErrors
 from definet_flows.training.provenance import teacher_name
@@ -90,13 +90,13 @@ def rivals(
     Raises
     ------
     InputError
-        If a name is unknown, a threshold is not above 0, or no structure is left.
+        If a name is unknown, a threshold is not above 0, labels come from different teachers, or no structure is left.
     """
     names = [_known(potential) for potential in potentials]
     if any(threshold <= 0 for threshold in thresholds):
         raise InputError("A force threshold must be above 0 eV/Å; change --fmax.")
     checkpoints = _checkpoints(checkpoint, networks or {})
-    pool = LabelPool(tuple(labels for dataset in datasets for labels in read_source(dataset, skip_bad)))
+    pool = LabelPool(tuple(read_sources(datasets, skip_bad)))
     chosen = _chosen(pool, [] if include_seen else checkpoints, count, seed)
     relaxations, skipped = _relaxations(names, thresholds)
     methods = [DoNothing(), ScaledBonds(), *checkpoints, *relaxations]

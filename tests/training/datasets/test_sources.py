@@ -137,7 +137,7 @@ def test_a_learning_curve_grows_one_set(files):
 
 def test_labels_of_two_teachers_are_not_mixed(files, tmp_path):
     other = labelled(PAIRS[4], TEACHER | {"force_threshold": 0.002}).save(tmp_path / "other.safetensors")
-    with pytest.raises(LabelError, match="2 different engine settings; train on one teacher at a time"):
+    with pytest.raises(LabelError, match="2 different engine settings; take those of one teacher at a time"):
         load_labels(config([*files, str(other)]))
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -154,6 +155,9 @@ def test_what_cannot_be_compared(network, labels, tmp_path):
     only_seen = LabelSet.load(labels).subset([0]).save(tmp_path / "seen.safetensors")
     with pytest.raises(InputError, match=r"None of the 1 structures is new to every checkpoint; .* --include-seen"):
         rivals(ours, [only_seen], tmp_path)
+    another = replace(LabelSet.load(labels), teacher=TEACHER.physics | {"force_threshold": 0.05})
+    with pytest.raises(InputError, match="2 different engine settings; take those of one teacher at a time"):
+        rivals(ours, [labels, another.save(tmp_path / "another.safetensors")], tmp_path)
 
 
 def test_threads_are_given_back():
