@@ -77,6 +77,8 @@ SECTIONS = (
     *(Section(host, 8, "low", 60) for host in ("hBN",)),
     *(Section(host, 5, "low", 60) for host in ("GaSe", "InSe", "BP")),
     *(Section(host, 5, "low", 1000) for host in ("MoS2",)),
+    *(Section(host, 8, "low", 200) for host in ("MoS2", "WSe2")),
+    *(Section(host, 12, "low", 34) for host in ("MoS2", "WSe2")),
 )
 """For MoS2 the low density in other supercells, and part of this one, was made by benchmarks/label_mos2.py."""
 
