@@ -1,8 +1,9 @@
 """Draw the held-out configurations of the six hosts, before any label of theirs exists.
 
 Writes workflows/six-hosts/held-out/: low density in the database's supercell (stratified by type, each cluster drawn once; 25
-each for MoS2 and WSe2), high density at all five concentrations, and five defects of MoS2 at 8×8, 12×12 and 16×16. All are
-committed; running this again gives the same files. Run with
+each for MoS2 and WSe2), high density at all five concentrations, and five defects of MoS2 at 8×8, 12×12 and 16×16. Of MoS2 and
+WSe2 there is a second draw, for what the first one showed led to other labels. All are committed; running this again gives the
+same files. Run with
 
     python benchmarks/draw_six_hosts.py
 """
@@ -25,6 +26,7 @@ from definet_flows.defects import (
 from definet_flows.training.datasets.held_out import draw_stratified
 
 SEED = 20261123
+SECOND_SEED = 20261125
 VACUUM = 15.0
 LOW_PER_TYPE = {"MoS2": 2, "WSe2": 2}
 """Of each type with more than one cluster; one for the other hosts."""
@@ -42,13 +44,21 @@ def host_of(name: str, n: int | None = None) -> Host:
     return Host.from_preset(name, None if n is None else (n, n, 1), vacuum=VACUUM)
 
 
-def low_density(name: str) -> list[DefectConfiguration]:
-    """The low-density configurations of a host."""
-    host = host_of(name)
-    earlier = sorted((WORKFLOWS / "mos2").glob("*.jsonl")) if name == "MoS2" else []
-    taken = {one.cluster_id for file in earlier for one in read_configurations(file, host)}
-    drawn = draw_stratified({host: LOW_PER_TYPE.get(name, 1)}, low_density_recipes(name), SEED, taken)
+def low_density(name: str, seed: int, before: list[DefectConfiguration]) -> list[DefectConfiguration]:
+    """Low-density configurations of a host, of other clusters than those drawn before."""
+    taken = {one.cluster_id for one in before}
+    drawn = draw_stratified({host_of(name): LOW_PER_TYPE.get(name, 1)}, low_density_recipes(name), seed, taken)
     return drawn[:MOST_LOW]
+
+
+def low_densities(name: str) -> dict[str, list[DefectConfiguration]]:
+    """The draws of a host by the stem of their file."""
+    earlier = sorted((WORKFLOWS / "mos2").glob("*.jsonl")) if name == "MoS2" else []
+    before = [one for file in earlier for one in read_configurations(file, host_of(name))]
+    first = low_density(name, SEED, before)
+    stem = f"{name.lower()}-low"
+    second = {f"{stem}-second": low_density(name, SECOND_SEED, before + first)} if name in LOW_PER_TYPE else {}
+    return {stem: first} | second
 
 
 def placements(name: str) -> list[DefectConfiguration]:
@@ -80,7 +90,7 @@ def main() -> None:
     """Write the files."""
     files: dict[str, list[DefectConfiguration]] = {}
     for name in HOST_PRESETS:
-        files |= {f"{name.lower()}-low": low_density(name), f"{name.lower()}-high": placements(name)}
+        files |= low_densities(name) | {f"{name.lower()}-high": placements(name)}
     files |= {f"mos2-{n}x{n}": found for n, found in at_sizes(files["mos2-low"]).items()}
     TARGET.mkdir(parents=True, exist_ok=True)
     for stem, drawn in files.items():
