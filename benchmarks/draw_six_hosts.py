@@ -1,8 +1,9 @@
-"""Draw the held-out configurations of the six hosts, before any label of theirs exists.
+"""Draw the held-out configurations of the six hosts, and a second set of two of them.
 
 Writes workflows/six-hosts/held-out/: low density in the database's supercell (stratified by type, each cluster drawn once; 25
 each for MoS2 and WSe2), high density at all five concentrations, and five defects of MoS2 at 8×8, 12×12 and 16×16. Of MoS2 and
-WSe2 there is a second draw, for what the first one showed led to other labels. All are committed; running this again gives the
+WSe2 there is a second draw, for what the first one showed led to other labels. The first was made before any label; the second
+before the training that leaves its clusters out, when some of them were labelled. All are committed; running this again gives the
 same files. Run with
 
     python benchmarks/draw_six_hosts.py
