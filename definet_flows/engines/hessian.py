@@ -66,3 +66,25 @@ def full_hessian(host: Host, block: FloatArray) -> FloatArray:
     for cell, offset in enumerate(grid.cells):
         hessian[:, cell][:, :, :, grid.index(grid.cells + offset - first)] = by_cell
     return hessian.reshape(3 * host.n_sites, 3 * host.n_sites)
+
+
+def restore_symmetry(hessian: FloatArray) -> FloatArray:
+    """What finite differences of a potential that is rough at their step give only nearly: symmetry, and no force from a shift.
+
+    A soft wave of many atoms would feel what is missing as if it were stiff.
+
+    Parameters
+    ----------
+    hessian
+        [3 n_sites, 3 n_sites] eV/Å², from `full_hessian`.
+
+    Returns
+    -------
+    ndarray
+        [3 n_sites, 3 n_sites] eV/Å²: the symmetric part, each site's force constant with itself set by the acoustic sum rule.
+    """
+    sites = np.arange(len(hessian) // 3)
+    pairs = ((hessian + hessian.T) / 2).reshape(len(sites), 3, len(sites), 3)
+    excess = pairs.sum(axis=2)
+    pairs[sites, :, sites] -= (excess + excess.transpose(0, 2, 1)) / 2
+    return pairs.reshape(hessian.shape)

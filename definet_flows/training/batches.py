@@ -12,7 +12,7 @@ from torch.utils.data import Sampler
 
 from definet_flows.definet.graph import HostGraph
 from definet_flows.definet.network import DefiNetConfig
-from definet_flows.engines.hessian import full_hessian
+from definet_flows.engines.hessian import full_hessian, restore_symmetry
 from definet_flows.training.datasets.labels import LabelSet
 
 Piece = tuple[int, Tensor]
@@ -92,7 +92,7 @@ def as_batch(labels: LabelSet, network: DefiNetConfig, dtype: torch.dtype = torc
     displacements = torch.from_numpy(labels.displacements).to(dtype)
     if labels.force_constants is None:
         return Batch(graph, atomic_numbers, markers, occupied, displacements)
-    hessian = full_hessian(labels.host, labels.force_constants.astype(np.float64))
+    hessian = restore_symmetry(full_hessian(labels.host, labels.force_constants.astype(np.float64)))
     return Batch(graph, atomic_numbers, markers, occupied, displacements, torch.from_numpy(hessian).to(dtype))
 
 

@@ -5,7 +5,7 @@ import pytest
 from ase import Atoms
 from ase.calculators.emt import EMT
 
-from definet_flows.engines.hessian import full_hessian, pristine_hessian
+from definet_flows.engines.hessian import full_hessian, pristine_hessian, restore_symmetry
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +39,18 @@ def test_it_is_symmetric_and_blind_to_a_rigid_shift(relaxed):
     np.testing.assert_allclose(hessian, hessian.T, atol=1e-3)
     shift = np.tile([0.3, -0.2, 0.1], host.n_sites)
     np.testing.assert_allclose(hessian @ shift, 0, atol=1e-3)
+
+
+def test_rough_differences_become_symmetric_and_blind_to_a_rigid_shift(relaxed):
+    """A potential that is rough at their step gives another force from A on B than from B on A."""
+    engine, host, _ = relaxed
+    block = pristine_hessian(engine, host)
+    rough = block * np.linspace(0.95, 1.05, len(block))[:, None, None, None]
+    assert abs(block - rough).max() > 0.1
+    hessian = restore_symmetry(full_hessian(host, rough))
+    np.testing.assert_allclose(hessian, hessian.T, atol=1e-12)
+    shift = np.tile([0.3, -0.2, 0.1], host.n_sites)
+    np.testing.assert_allclose(hessian @ shift, 0, atol=1e-6)
 
 
 def test_it_predicts_the_force_of_a_small_displacement(relaxed):
