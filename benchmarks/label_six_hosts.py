@@ -66,19 +66,16 @@ def labelled_before(host: str) -> frozenset[str]:
 
 
 SECTIONS = (
-    *(Section(host, 5, "low", 1000) for host in ("WSe2",)),
     *(Section("hBN", n, "low", 160) for n in (6, 3, 4)),
     *(Section(host, 4, "low", 160) for host in ("GaSe", "InSe", "BP")),
-    *(Section(host, 5, "high", 150) for host in ("MoS2", "WSe2")),
-    *(Section(host, 4, "high", 150) for host in ("GaSe", "InSe", "BP")),
-    *(Section(host, 6, "high", 150) for host in ("hBN",)),
-    *(Section(host, 4, "low", 80) for host in ("WSe2",)),
-    *(Section(host, 7, "low", 60) for host in ("WSe2",)),
-    *(Section(host, 8, "low", 60) for host in ("hBN",)),
-    *(Section(host, 5, "low", 60) for host in ("GaSe", "InSe", "BP")),
-    *(Section(host, 5, "low", 1000) for host in ("MoS2",)),
+    *(Section(host, 5, "low", 1000) for host in ("MoS2", "WSe2")),
+    *(Section(host, 6, "low", 60) for host in ("GaSe", "InSe", "BP")),
     *(Section(host, 8, "low", 200) for host in ("MoS2", "WSe2")),
+    Section("hBN", 8, "low", 60),
     *(Section(host, 12, "low", 34) for host in ("MoS2", "WSe2")),
+    *(Section(host, 4, "high", 100) for host in ("GaSe", "InSe", "BP")),
+    *(Section(host, 5, "high", 100) for host in ("MoS2", "WSe2")),
+    Section("hBN", 6, "high", 100),
 )
 """For MoS2 the low density in other supercells, and part of this one, was made by benchmarks/label_mos2.py."""
 
