@@ -182,7 +182,7 @@ def evaluate(
     Raises
     ------
     InputError
-        If there is no label to evaluate on, labels come from different teachers, or a source or the checkpoint cannot be used.
+        If there is no label to evaluate on, labels of a crystal differ in teacher, or a source or the checkpoint cannot be used.
     """
     sources = [datasets] if isinstance(datasets, str | Path) else datasets
     loaded = load_checkpoint(checkpoint)

@@ -62,7 +62,7 @@ def model_card(
         # Of weights from elsewhere nobody knows what else they were trained on.
         crystals=crystals if all(card.crystals for card in before) else (),
         elements=tuple(sorted(elements)),
-        teacher=teacher_name(pool.teacher),
+        teacher=teacher_names(pool),
         label_source=_source(pool, start),
         training_hash=f"{pool.content_hash}-{split.hash}",
         cluster_ids=frozenset(clusters),
@@ -74,7 +74,7 @@ def model_card(
         displacement_quantiles={f"{q:g}": float(np.quantile(lengths, q)) for q in _QUANTILES},
         intended_use=_intended_use([one.host for one in coverage]),
         remarks=config.remarks,
-        limits=(*_unlike_dft(pool.teacher), *_LIMITS, *([warning] if warning else [])),
+        limits=(*_unlike_dft(pool.teachers), *_LIMITS, *([warning] if warning else [])),
     )
 
 
@@ -102,17 +102,23 @@ def _intended_use(hosts: Iterable[str]) -> str:
     )
 
 
-def _unlike_dft(teacher: dict[str, Any]) -> tuple[str, ...]:
-    return () if teacher.get("name") in _DFT else (_NOT_DFT,)
+def _unlike_dft(teachers: Iterable[dict[str, Any]]) -> tuple[str, ...]:
+    return () if all(teacher.get("name") in _DFT for teacher in teachers) else (_NOT_DFT,)
 
 
-def teacher_name(teacher: dict[str, Any]) -> str:
-    """Short name of what made the labels."""
-    return str(teacher.get("potential", teacher.get("name", "unknown")))
+def teacher_names(pool: LabelPool) -> str:
+    """Short names of what made the labels, with the hosts of each where there are several."""
+    hosts: dict[str, list[str]] = {}
+    for labels in pool.sets:
+        name = labels.teacher.get("potential", labels.teacher.get("name", "unknown"))
+        hosts.setdefault(str(name), []).append(labels.host.name)
+    if len(hosts) == 1:
+        return next(iter(hosts))
+    return ", ".join(f"{name} ({', '.join(_merged(taught))})" for name, taught in hosts.items())
 
 
 def _source(pool: LabelPool, start: Checkpoint | None) -> str:
-    """Every host and supercell with its number of labels, and the teacher's settings."""
+    """Every host and supercell with its number of labels, and the teachers' settings."""
     counts: dict[str, int] = {}
     for labels in pool.sets:
         density = f", {labels.density} density" if labels.density else ""
@@ -120,7 +126,7 @@ def _source(pool: LabelPool, start: Checkpoint | None) -> str:
         counts[place] = counts.get(place, 0) + len(labels)
     listed = "; ".join(f"{count} of {place}" for place, count in sorted(counts.items()))
     begun = f"; weights started from {start.card.name} ({start.content_hash})" if start else ""
-    return f"{len(pool.configurations)} relaxations ({listed}), settings {pool.teacher}{begun}"
+    return f"{len(pool.configurations)} relaxations ({listed}), settings {'; '.join(map(str, pool.teachers))}{begun}"
 
 
 def _merged(*collections: Iterable[str]) -> tuple[str, ...]:

@@ -54,9 +54,9 @@ class LabelPool:
         return content_hash([labels.content_hash for labels in self.sets])
 
     @property
-    def teacher(self) -> dict[str, Any]:
-        """Engine settings behind the labels."""
-        return self.sets[0].teacher
+    def teachers(self) -> list[dict[str, Any]]:
+        """Engine settings behind the labels, each once."""
+        return list({content_hash(labels.teacher): labels.teacher for labels in self.sets}.values())
 
     def subset(self, positions: Sequence[int]) -> LabelPool:
         """Some of the labels, by position in `configurations`; sets left empty are dropped."""

@@ -36,7 +36,7 @@ def load_labels(config: TrainingConfig) -> LabelPool:
     Raises
     ------
     LabelError
-        If nothing is left, the labels come from different teachers, or two of them contradict each other.
+        If nothing is left, those of one crystal come from different teachers, or two of them contradict each other.
     InputError
         If a source or a held-out list cannot be read.
     """
@@ -69,17 +69,18 @@ def read_sources(sources: Iterable[str | Path], skip_bad: bool = False) -> list[
     Raises
     ------
     LabelError
-        If they come from different teachers.
+        If those of one crystal come from different teachers.
     """
     sets = [labels for source in sources for labels in read_source(source, skip_bad)]
-    teachers = {
-        content_hash({k: value for k, value in labels.teacher.items() if k not in _WAYS_TO_A_MINIMUM})
-        for labels in sets
-    }
-    if len(teachers) > 1:
-        raise LabelError(
-            f"The labels come from {len(teachers)} different engine settings; take those of one teacher at a time."
-        )
+    teachers: dict[str, set[str]] = {}
+    for labels in sets:
+        settings = {key: value for key, value in labels.teacher.items() if key not in _WAYS_TO_A_MINIMUM}
+        teachers.setdefault(labels.host.crystal, set()).add(content_hash(settings))
+    for crystal, found in teachers.items():
+        if len(found) > 1:
+            raise LabelError(
+                f"The labels of {crystal} come from {len(found)} different engine settings; take those of one teacher at a time."
+            )
     return sets
 
 

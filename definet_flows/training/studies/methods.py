@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,7 +62,7 @@ class Method(ABC):
     def prepare(self, configuration: DefectConfiguration) -> None:  # noqa: B027  most have nothing to prepare
         """Do once what later structures of the same host need no more, such as its graph."""
 
-    def role(self, teacher: dict[str, Any]) -> str:  # noqa: ARG002  most have nothing to do with it
+    def role(self, teachers: Sequence[dict[str, Any]]) -> str:  # noqa: ARG002  most have nothing to do with it
         """What it is to labels made with these engine settings."""
         return ""
 
@@ -171,6 +172,7 @@ class PotentialMethod(Method):
             error = f"not converged after {outcome.ionic_steps} force evaluations"
         return Guess(positions, error, outcome.ionic_steps)
 
-    def role(self, teacher: dict[str, Any]) -> str:
+    def role(self, teachers: Sequence[dict[str, Any]]) -> str:
         """Whether it made the labels itself."""
-        return "teacher of the labels" if teacher.get("potential") == self.engine.potential else ""
+        made = [teacher.get("potential") == self.engine.potential for teacher in teachers]
+        return "teacher of the labels" if all(made) else "teacher of some labels" if any(made) else ""

@@ -14,7 +14,7 @@ from definet_flows.training.datasets.pool import LabelPool
 from definet_flows.training.datasets.sources import read_sources
 from definet_flows.training.evaluation import Row, error_cells
 from definet_flows.training.metrics import CoordinateErrors
-from definet_flows.training.provenance import teacher_name
+from definet_flows.training.provenance import teacher_names
 from definet_flows.training.studies.efficiency import nested_order
 from definet_flows.training.studies.methods import DoNothing, Method, NetworkMethod, PotentialMethod, ScaledBonds
 from definet_flows.training.studies.study import Study
@@ -90,7 +90,7 @@ def rivals(
     Raises
     ------
     InputError
-        If a name is unknown, a threshold is not above 0, labels come from different teachers, or no structure is left.
+        If a name is unknown, a threshold is not above 0, labels of a crystal differ in teacher, or no structure is left.
     """
     names = [_known(potential) for potential in potentials]
     if any(threshold <= 0 for threshold in thresholds):
@@ -168,7 +168,7 @@ def _row(method: Method, trials: Sequence[Trial], pool: LabelPool) -> Row:
     evaluations = [trial.evaluations for trial in trials if trial.evaluations is not None]
     return {
         "method": method.name,
-        "role": method.role(pool.teacher) or None,
+        "role": method.role(pool.teachers) or None,
         "structures": len(trials),
         "failed": sum(failures.values()),
         **error_cells(errors),
@@ -181,5 +181,4 @@ def _row(method: Method, trials: Sequence[Trial], pool: LabelPool) -> Row:
 def _about(pool: LabelPool, chosen: LabelPool, *, include_seen: bool) -> str:
     sizes = sorted({f"{labels.host.name} {labels.host.n_sites} sites" for labels in chosen.sets})
     which = "seen in training or not" if include_seen else "whose defect clusters no checkpoint was trained on"
-    teacher = teacher_name(pool.teacher)
-    return f"{len(chosen)} of {len(pool)} labelled structures ({', '.join(sizes)}), {which}; labels by {teacher}."
+    return f"{len(chosen)} of {len(pool)} labelled structures ({', '.join(sizes)}), {which}; labels by {teacher_names(pool)}."

@@ -21,7 +21,7 @@ from definet_flows.training.epochs import METRICS_FILE, read_epochs
 from definet_flows.training.evaluation import DUMMY, Row, error_cells, evaluate_sets
 from definet_flows.training.failures import LossNotFinite, TooLittleMemory, TrainingInterruptedError
 from definet_flows.training.fitting import fit_checkpoint
-from definet_flows.training.provenance import teacher_name
+from definet_flows.training.provenance import teacher_names
 from definet_flows.training.running import check_hardware
 from definet_flows.training.state import FOLDER, LAST_STATE, run_identity
 
@@ -163,7 +163,7 @@ def describe_labels(pool: LabelPool, split: Split) -> str:
     """A sentence that says what was learnt from."""
     hosts = {f"{labels.host.name}{f' ({labels.density} density)' if labels.density else ''}" for labels in pool.sets}
     return (
-        f"Labels: {len(pool)} relaxations of {', '.join(sorted(hosts))} by {teacher_name(pool.teacher)}; {len(split.training)} "
+        f"Labels: {len(pool)} relaxations of {', '.join(sorted(hosts))} by {teacher_names(pool)}; {len(split.training)} "
         f"to train on, {len(split.validation)} to choose the epoch, {len(split.test)} to test on."
     )
 

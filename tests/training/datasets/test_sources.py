@@ -37,7 +37,7 @@ def held_out(tmp_path, configurations):
 def test_sources_are_read_in_order(files):
     pool = load_labels(config(files))
     assert pool.configurations == [*PAIRS[4], *PAIRS[5]]
-    assert pool.teacher == TEACHER
+    assert pool.teachers == [TEACHER]
     assert [labels.host for labels in pool.sets] == [host_of(4), host_of(5)]
 
 
@@ -137,8 +137,16 @@ def test_a_learning_curve_grows_one_set(files):
 
 def test_labels_of_two_teachers_are_not_mixed(files, tmp_path):
     other = labelled(PAIRS[4], TEACHER | {"force_threshold": 0.002}).save(tmp_path / "other.safetensors")
-    with pytest.raises(LabelError, match="2 different engine settings; take those of one teacher at a time"):
+    with pytest.raises(
+        LabelError, match="MoS2-187 come from 2 different engine settings; take those of one teacher at a time"
+    ):
         load_labels(config([*files, str(other)]))
+
+
+def test_each_crystal_may_have_a_teacher_of_its_own(files, tmp_path):
+    other = labelled(configurations_of(3, "V_Se", host="WSe2"), TEACHER | {"potential": "push"})
+    pool = load_labels(config([*files, str(other.save(tmp_path / "other.safetensors"))]))
+    assert [teacher["potential"] for teacher in pool.teachers] == ["pull", "push"]
 
 
 def test_how_a_teacher_came_to_its_minima_does_not_matter(files, tmp_path):
