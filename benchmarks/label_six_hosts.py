@@ -37,7 +37,8 @@ from definet_flows.training.datasets.labels import LabelSet
 
 SEED = 20261124
 TEACHERS = dict.fromkeys(("GaSe", "InSe", "BP"), "7net-0")
-"""Where CHGNet will not do: under it these layers have no minimum at their own symmetry (benchmarks/teacher_stability.py)."""
+"""Where CHGNet is not the teacher: GaSe and InSe leave their own symmetry under it (benchmarks/teacher_stability.py), and the
+force constants of all three have negative eigenvalues."""
 
 
 def teacher(host: str) -> ForceFieldEngine:
@@ -75,7 +76,8 @@ SECTIONS = (
     *(Section(host, 5, "high", 100) for host in ("MoS2", "WSe2")),
     Section("hBN", 6, "high", 100),
 )
-"""For MoS2 the low density in other supercells, and part of this one, was made by benchmarks/label_mos2.py."""
+"""For MoS2 the low density in other supercells, and part of this one, was made by benchmarks/label_mos2.py. Labels
+of MoS2, WSe2 and h-BN at low density in the repository were made when BFGS still began with one number."""
 
 
 def label(section: Section, out: Path, pool: Any, until: float, model: str | None) -> bool:
