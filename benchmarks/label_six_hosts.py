@@ -71,13 +71,16 @@ SECTIONS = (
     *(Section(host, 6, "low", 40) for host in ("GaSe", "InSe", "BP")),
     *(Section(host, 8, "low", 200) for host in ("MoS2", "WSe2")),
     Section("hBN", 8, "low", 60),
+    *(Section(host, 10, "low", 100) for host in ("MoS2", "WSe2")),
     *(Section(host, 12, "low", 34) for host in ("MoS2", "WSe2")),
+    *(Section(host, 14, "low", 24) for host in ("MoS2", "WSe2")),
     *(Section(host, 4, "high", 80) for host in ("GaSe", "InSe", "BP")),
     *(Section(host, 5, "high", 100) for host in ("MoS2", "WSe2")),
     Section("hBN", 6, "high", 100),
 )
-"""For MoS2 the low density in other supercells, and part of this one, was made by benchmarks/label_mos2.py. Labels
-of MoS2, WSe2 and h-BN at low density in the repository were made when BFGS still began with one number."""
+"""For MoS2 the low density in other supercells, and part of this one, was made by benchmarks/label_mos2.py. Labels of MoS2, WSe2
+and h-BN in the repository that have ``initial_hessian: 15.0`` among their settings were made when BFGS still began with one
+number."""
 
 
 def label(section: Section, out: Path, pool: Any, until: float, model: str | None) -> bool:
