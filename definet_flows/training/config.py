@@ -54,8 +54,12 @@ class TrainingConfig(BaseModel):
         description="Optimiser steps between validations; by default one pass over the training labels. Patience and max_epochs "
         "count these epochs",
     )
-    learning_rate: float = Field(default=1e-4, gt=0, description="Of AdamW (amsgrad) at the start")
-    weight_decay: float = Field(default=0.0, ge=0, description="Of AdamW")
+    optimizer: Literal["adamw", "muon"] = Field(
+        default="adamw",
+        description="adamw (with amsgrad) is the paper's; muon orthogonalises the steps of weight matrices and needs far fewer",
+    )
+    learning_rate: float = Field(default=1e-4, gt=0, description="Of the optimiser at the start")
+    weight_decay: float = Field(default=0.0, ge=0, description="Of the optimiser, decoupled")
     force_weight: float = Field(
         default=0.0,
         ge=0,

@@ -10,12 +10,14 @@ import torch
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 
 from definet_flows.definet.network import DefiNet, DefiNetConfig
 from definet_flows.training.batches import Batch, BatchFeed, ShuffledOrder, in_order
 from definet_flows.training.config import TrainingConfig
 from definet_flows.training.failures import LossNotFinite
+from definet_flows.training.muon import Muon, weight_matrices
 from definet_flows.training.state import RUN_KEY
 
 _MMAP_MAX, _TRIM_THRESHOLD = -4, -1
@@ -157,10 +159,28 @@ class DefiNetModule(LightningModule):
         checkpoint[RUN_KEY] = self.identity
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """AdamW with amsgrad, and the schedule of the configuration."""
+        """The optimiser and the schedule of the configuration."""
+        config = self.training_config
+        optimizer = self._optimizer()
+        if config.schedule == "cosine":
+            cosine = CosineAnnealingLR(optimizer, T_max=int(self.trainer.estimated_stepping_batches))
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
+        plateau = ReduceLROnPlateau(optimizer, factor=config.plateau_factor, patience=config.plateau_patience)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "validation_loss"}}
+
+    def _optimizer(self) -> Optimizer:
+        """Muon, or AdamW with amsgrad."""
         config = self.training_config
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        optimizer = torch.optim.AdamW(
+        if config.optimizer == "muon":
+            matrices = {id(parameter) for parameter in weight_matrices(self.model)}
+            return Muon(
+                [parameter for parameter in trained if id(parameter) in matrices],
+                [parameter for parameter in trained if id(parameter) not in matrices],
+                config.learning_rate,
+                config.weight_decay,
+            )
+        return torch.optim.AdamW(
             trained,
             lr=config.learning_rate,
             weight_decay=config.weight_decay,
@@ -168,11 +188,6 @@ class DefiNetModule(LightningModule):
             # One kernel for a step; but with mixed precision Lightning refuses to clip gradients for it.
             fused=not config.precision.endswith("mixed"),
         )
-        if config.schedule == "cosine":
-            cosine = CosineAnnealingLR(optimizer, T_max=int(self.trainer.estimated_stepping_batches))
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
-        plateau = ReduceLROnPlateau(optimizer, factor=config.plateau_factor, patience=config.plateau_patience)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "validation_loss"}}
 
 
 class LabelModule(LightningDataModule):

@@ -175,6 +175,7 @@ def cut_power():
     [
         pytest.param("{plateau_patience: 0, plateau_factor: 0.5, learning_rate: 0.0000001}", id="restless"),
         pytest.param("{schedule: cosine}", id="cosine"),
+        pytest.param("{optimizer: muon, schedule: cosine}", id="muon"),
         pytest.param("{steps_per_epoch: 2, accumulate: 2}", id="short epochs"),
     ],
 )
