@@ -37,8 +37,7 @@ from definet_flows.training.datasets.labels import LabelSet
 
 SEED = 20261124
 TEACHERS = dict.fromkeys(("GaSe", "InSe", "BP"), "7net-0")
-"""Where CHGNet is not the teacher: GaSe and InSe leave their own symmetry under it (benchmarks/teacher_stability.py), and the
-force constants of all three have negative eigenvalues."""
+"""Where CHGNet is not the teacher: see benchmarks/teacher_stability.py."""
 
 
 def teacher(host: str) -> ForceFieldEngine:

@@ -56,7 +56,7 @@ class TrainingConfig(BaseModel):
     )
     optimizer: Literal["adamw", "muon"] = Field(
         default="adamw",
-        description="adamw (with amsgrad) is the paper's; muon orthogonalises the steps of weight matrices and needs fewer",
+        description="adamw (with amsgrad) is the paper's; muon orthogonalises the steps of weight matrices",
     )
     learning_rate: float = Field(default=1e-4, gt=0, description="Of the optimiser at the start")
     weight_decay: float = Field(default=0.0, ge=0, description="Of the optimiser, decoupled")

@@ -41,10 +41,10 @@ def test_the_length_of_a_matrix_step_does_not_follow_the_gradient():
     assert float(steps[0].square().mean().sqrt()) == pytest.approx(0.2 * RATE, rel=0.2)
 
 
-def test_everything_else_moves_as_adam_moves_it():
+def test_everything_else_moves_as_adamw_moves_it():
     ours, theirs = parameter(7), parameter(7)
     optimizer = Muon([], [ours], RATE, weight_decay=0.1)
-    adam = torch.optim.AdamW([theirs], 0.3 * RATE, eps=1e-8, weight_decay=0.1 / 0.3)
+    adam = torch.optim.AdamW([theirs], 0.3 * RATE, weight_decay=0.1)
     for seed in range(5):
         ours.grad = parameter(7, seed=seed).detach()
         theirs.grad = ours.grad.clone()
