@@ -108,8 +108,12 @@ def site_permutations(
             blocks.append(images.reshape(n_cells, -1).astype(np.int32))
             numbers += [number] * n_cells
     # A mirror through a planar layer moves no site; one copy of each permutation is enough.
-    permutations, first = np.unique(np.concatenate(blocks), axis=0, return_index=True)
-    return permutations, np.array(numbers)[first]
+    every = np.concatenate(blocks)
+    # In the order of np.unique(axis=0), which makes a TypeError of a Control-C that falls into its comparison of rows.
+    order = np.lexsort(every.T[::-1])
+    new = np.r_[True, np.any(np.diff(every[order], axis=0), axis=1)]
+    first = order[new]
+    return every[first], np.array(numbers)[first]
 
 
 def symmetrised(
