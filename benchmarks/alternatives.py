@@ -3,17 +3,20 @@
 Relaxes the configurations of a campaign file with its engine from: the unrelaxed structure, bonds scaled by covalent radii, the
 structures of the campaign's checkpoint and of others (``--network NAME=MODEL``, such as a defect-blind one), those relaxed by a
 potential (``--potential``, where the engine is DFT), and the unrelaxed structure with its symmetry broken (``--rattle``). Counts
-lost runs as definet_flows.analysis.savings does. Goes on where it stopped.
-Run with
+lost runs as definet_flows.analysis.savings does. With ``--settle`` ends that lie apart are relaxed on to a smaller threshold
+before they are called two minima. Goes on where it stopped. Run with
 
     python benchmarks/alternatives.py CAMPAIGN.yaml OUT_DIR [--network NAME=MODEL ...] [--potential NAME] [--rattle 0.05]
+        [--settle 0.001]
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
 from time import perf_counter
@@ -34,8 +37,27 @@ from definet_flows.records.documents import RunFigures
 from definet_flows.records.minimum import Comparison, End, compare_ends
 from definet_flows.training.studies.methods import DoNothing, Guess, Method, NetworkMethod, PotentialMethod, ScaledBonds
 
-Results = dict[str, dict[str, dict[str, Any]]]
+Run = dict[str, Any]
+Results = dict[str, dict[str, Run]]
 """Name of the start to configuration id to what came of it."""
+
+MOST_SETTLING_STEPS = 2000
+
+
+class Journal:
+    """What has been run, on disk, one line each."""
+
+    def __init__(self, out: Path) -> None:
+        self._path = out / "relaxations.jsonl"
+        self._done = load_journal(self._path)
+
+    def kept(self, key: str, run: Callable[[], Run]) -> Run:
+        """What is on record of a key, after running it where nothing is."""
+        if key not in self._done:
+            self._done[key] = {"placement_id": key, **run()}
+            with self._path.open("a", encoding="utf-8") as stream:
+                stream.write("\n" + json.dumps(self._done[key]))
+        return self._done[key]
 
 
 class Unrelaxed(DoNothing):
@@ -73,32 +95,25 @@ def starts(campaign: Campaign, networks: Sequence[str], potential: str | None, r
 
 
 def relaxed(
-    campaigns: Sequence[Campaign], methods: Sequence[Method], out: Path
-) -> tuple[list[DefectConfiguration], Results]:
-    """Run what the journal does not hold yet, all starts of a configuration in turn, one host after the other."""
-    journal = out / "relaxations.jsonl"
-    done = load_journal(journal)
+    campaigns: Sequence[Campaign], methods: Sequence[Method], out: Path, journal: Journal
+) -> tuple[dict[str, DefectConfiguration], Results]:
+    """All starts of each configuration in turn, one host after the other; configurations by id, and what came of them."""
     results: Results = {method.name: {} for method in methods}
-    listed: list[DefectConfiguration] = []
-    with journal.open("a", encoding="utf-8") as stream:
-        for campaign in campaigns:
-            host = campaign.engine.relaxed_host(campaign.host.host())
-            engine = campaign.engine.in_campaign(out, host)
-            configurations = list(campaign.configurations.configurations(host))
-            listed += configurations
-            for method in methods:
-                method.prepare(configurations[0])
-            for configuration, method in product(configurations, methods):
-                key = f"{configuration.id} {method.identity} {engine.physics_hash}"
-                if key not in done:
-                    done[key] = {"placement_id": key, **one_run(engine, configuration, method)}
-                    stream.write("\n" + json.dumps(done[key]))
-                    stream.flush()
-                results[method.name][configuration.id] = done[key]
+    listed: dict[str, DefectConfiguration] = {}
+    for campaign in campaigns:
+        host = campaign.engine.relaxed_host(campaign.host.host())
+        engine = campaign.engine.in_campaign(out, host)
+        configurations = list(campaign.configurations.configurations(host))
+        listed |= {one.id: one for one in configurations}
+        for method in methods:
+            method.prepare(configurations[0])
+        for configuration, method in product(configurations, methods):
+            key = f"{configuration.id} {method.identity} {engine.physics_hash}"
+            results[method.name][configuration.id] = journal.kept(key, partial(one_run, engine, configuration, method))
     return listed, results
 
 
-def one_run(engine: Any, configuration: DefectConfiguration, method: Method) -> dict[str, Any]:
+def one_run(engine: Any, configuration: DefectConfiguration, method: Method) -> Run:
     """A guess and the relaxation from it; no relaxation where there is no guess."""
     began = perf_counter()
     guess = method.guess(configuration)
@@ -111,7 +126,7 @@ def one_run(engine: Any, configuration: DefectConfiguration, method: Method) -> 
     }
 
 
-def figures(run: dict[str, Any]) -> RunFigures:
+def figures(run: Run) -> RunFigures:
     """A relaxation as the savings table counts it; steps and state only."""
     outcome = Relaxation.model_validate(run["outcome"])
     untold = dict.fromkeys(RunFigures.model_fields)
@@ -119,7 +134,7 @@ def figures(run: dict[str, Any]) -> RunFigures:
     return RunFigures(**untold | {"key": "", "state": state, "ionic_steps": outcome.ionic_steps})
 
 
-def counted_steps(run: dict[str, Any], unrelaxed: dict[str, Any]) -> tuple[int, int]:
+def counted_steps(run: Run, unrelaxed: Run) -> tuple[int, int]:
     """Ionic steps charged to the unrelaxed start and to this one; where there was no guess, both are the unrelaxed run."""
     baseline = figures(unrelaxed)
     return charged_steps(baseline, baseline if run["outcome"] is None else figures(run), Threshold.ENGINE)
@@ -131,9 +146,7 @@ def saved(steps: np.ndarray) -> str:
     return f"{share:.0%}" + (f" [{interval[0]:.0%}, {interval[1]:.0%}]" if interval else "")
 
 
-def comparison(
-    configuration: DefectConfiguration, first: dict[str, Any], second: dict[str, Any], engine: str
-) -> Comparison | None:
+def comparison(configuration: DefectConfiguration, first: Run, second: Run, engine: str) -> Comparison | None:
     """Where two starts ended; None where one of them came to no end."""
     ends = []
     for run in (first, second):
@@ -146,25 +159,72 @@ def comparison(
     return compare_ends(one, other, configuration.host.lattice, engine)
 
 
-def ends_of(configurations: Sequence[DefectConfiguration], results: Results, name: str, other: str, engine: str) -> str:
+class Ends:
+    """Tells the minima that two starts led to apart.
+
+    Parameters
+    ----------
+    journal
+        Where relaxations that go on from an end are kept.
+    engine
+        What relaxed.
+    threshold
+        eV/Å to which ends that lie apart are relaxed on; None to take them as they are.
+    """
+
+    def __init__(self, journal: Journal, engine: Any, threshold: float | None) -> None:
+        self._journal = journal
+        self._name = engine.name
+        further = {"force_threshold": threshold, "max_steps": MOST_SETTLING_STEPS}
+        self._further = engine.model_copy(update=further) if threshold else None
+
+    def compared(self, configuration: DefectConfiguration, first: Run, second: Run) -> Comparison | None:
+        """Where two starts ended; None where one of them came to no end."""
+        found = comparison(configuration, first, second, self._name)
+        if found is None or found.same or self._further is None:
+            return found
+        return comparison(configuration, *(self._settled(configuration, run) for run in (first, second)), self._name)
+
+    def _settled(self, configuration: DefectConfiguration, run: Run) -> Run:
+        key = f"{run['placement_id']} settled {self._further.physics_hash}"
+        return self._journal.kept(key, partial(self._gone_on, configuration, run["outcome"]["positions"]))
+
+    def _gone_on(self, configuration: DefectConfiguration, positions: list[list[float]]) -> Run:
+        return {"outcome": self._further.relax(configuration, np.array(positions)).model_dump(mode="json")}
+
+
+def ends_of(
+    configurations: Mapping[str, DefectConfiguration], results: Results, name: str, other: str, ends: Ends
+) -> str:
     """How often one start led to the same minimum as another, to a lower or to a higher one."""
-    found = [comparison(one, results[other][one.id], results[name][one.id], engine) for one in configurations]
-    told = [one for one in found if one is not None]
-    same = sum(one.same for one in told)
-    lower = sum(not one.same and one.lower == "prerelaxed" for one in told)
-    higher = sum(not one.same and one.lower == "unrelaxed" for one in told)
-    return f"{same} same, {lower} lower, {higher} higher, {len(told) - same - lower - higher} equal in energy"
+    told: Counter[str] = Counter()
+    for identity, configuration in configurations.items():
+        found = ends.compared(configuration, results[other][identity], results[name][identity])
+        told[outcome_of(found)] += 1
+    return ", ".join(f"{told[outcome]} {outcome}" for outcome in OUTCOMES if told[outcome])
 
 
-def show(campaign: Campaign, configurations: Sequence[DefectConfiguration], results: Results) -> None:
-    """Print the table and where every start led."""
+OUTCOMES = ("same", "lower", "higher", "apart at equal energy", "not converged")
+
+
+def outcome_of(found: Comparison | None) -> str:
+    """One of `OUTCOMES`."""
+    if found is None:
+        return "not converged"
+    if found.same:
+        return "same"
+    return {"prerelaxed": "lower", "unrelaxed": "higher", "equal": "apart at equal energy"}[found.lower]
+
+
+def show(campaign: Campaign, configurations: Sequence[str], results: Results) -> None:
+    """Print the table; configurations by id."""
     names = list(results)
     unrelaxed = results[names[0]]
     print(f"{len(configurations)} configurations, {campaign.engine.name} {campaign.engine.physics_hash}")
     print(f"{'start':32s} {'median':>6s} {'total':>6s} {'fewer':>18s} {'costlier':>8s} {'failed':>6s} {'ms':>8s}")
     for name in names:
-        runs = [results[name][one.id] for one in configurations]
-        pairs = zip(runs, (unrelaxed[one.id] for one in configurations), strict=True)
+        runs = [results[name][one] for one in configurations]
+        pairs = zip(runs, (unrelaxed[one] for one in configurations), strict=True)
         steps = np.array(
             [counted_steps(run, baseline) for run, baseline in pairs], dtype=float
         )  # [n_configurations, 2]
@@ -174,12 +234,17 @@ def show(campaign: Campaign, configurations: Sequence[DefectConfiguration], resu
             f"{name:32s} {np.median(steps[:, 1]):6.1f} {steps[:, 1].sum():6.0f} {saved(steps):>18s} "
             f"{(steps[:, 1] > steps[:, 0]).sum():8d} {failed:6d} {milliseconds:8.1f}"
         )
+
+
+def show_ends(configurations: Mapping[str, DefectConfiguration], results: Results, ends: Ends) -> None:
+    """Print where every start led."""
+    names = list(results)
     references = [names[0], *(name for name in names if name.startswith("unrelaxed, rattled"))]
     for other in references:
         print(f"\nEnds compared with the start {other}:")
         for name in names:
             if name != other:
-                print(f"  {name:32s} {ends_of(configurations, results, name, other, campaign.engine.name)}")
+                print(f"  {name:32s} {ends_of(configurations, results, name, other, ends)}")
 
 
 def main() -> None:
@@ -190,12 +255,18 @@ def main() -> None:
     parser.add_argument("--network", action="append", default=[], metavar="NAME=MODEL")
     parser.add_argument("--potential", help="start from its relaxation, where the engine is another one")
     parser.add_argument("--rattle", type=float, help="Å, standard deviation of each coordinate")
+    parser.add_argument(
+        "--settle", type=float, metavar="THRESHOLD", help="eV/Å, to which ends that lie apart are relaxed on"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     arguments.out.mkdir(parents=True, exist_ok=True)
     campaigns = load_campaigns(arguments.campaign)
     methods = starts(campaigns[0], arguments.network, arguments.potential, arguments.rattle)
-    show(campaigns[0], *relaxed(campaigns, methods, arguments.out))
+    journal = Journal(arguments.out)
+    configurations, results = relaxed(campaigns, methods, arguments.out, journal)
+    show(campaigns[0], list(configurations), results)
+    show_ends(configurations, results, Ends(journal, campaigns[0].engine, arguments.settle))
 
 
 if __name__ == "__main__":
