@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from labelling import load_journal
+from labelling import FromForceConstants, load_journal
 
 from definet_flows.analysis.bootstrap import bootstrap, reduction_of_totals
 from definet_flows.analysis.savings import Threshold, charged_steps
@@ -167,7 +167,7 @@ class Ends:
     journal
         Where relaxations that go on from an end are kept.
     engine
-        What relaxed.
+        What relaxed; a force field where there is a threshold.
     threshold
         eV/Å to which ends that lie apart are relaxed on; None to take them as they are.
     """
@@ -176,7 +176,7 @@ class Ends:
         self._journal = journal
         self._name = engine.name
         further = {"force_threshold": threshold, "max_steps": MOST_SETTLING_STEPS}
-        self._further = engine.model_copy(update=further) if threshold else None
+        self._further = FromForceConstants(**engine.model_dump() | further) if threshold else None
 
     def compared(self, configuration: DefectConfiguration, first: Run, second: Run) -> Comparison | None:
         """Where two starts ended; None where one of them came to no end."""
