@@ -183,14 +183,16 @@ class Ends:
         found = comparison(configuration, first, second, self._name)
         if found is None or found.same or self._further is None:
             return found
-        return comparison(configuration, *(self._settled(configuration, run) for run in (first, second)), self._name)
+        one, other = (self._settled(self._further, configuration, run) for run in (first, second))
+        return comparison(configuration, one, other, self._name)
 
-    def _settled(self, configuration: DefectConfiguration, run: Run) -> Run:
-        key = f"{run['placement_id']} settled {self._further.physics_hash}"
-        return self._journal.kept(key, partial(self._gone_on, configuration, run["outcome"]["positions"]))
+    def _settled(self, further: FromForceConstants, configuration: DefectConfiguration, run: Run) -> Run:
+        def gone_on() -> Run:
+            return {
+                "outcome": further.relax(configuration, np.array(run["outcome"]["positions"])).model_dump(mode="json")
+            }
 
-    def _gone_on(self, configuration: DefectConfiguration, positions: list[list[float]]) -> Run:
-        return {"outcome": self._further.relax(configuration, np.array(positions)).model_dump(mode="json")}
+        return self._journal.kept(f"{run['placement_id']} settled {further.physics_hash}", gone_on)
 
 
 def ends_of(

@@ -281,12 +281,12 @@ def test_paper_gets_no_controls(visit):
 
 def test_an_open_page_reads_itself_again_while_the_campaign_runs(visit, settled, tmp_path):
     with open_store(settled[0], read_only=True) as store:
-        path = write_page(report_page(store, campaign_results(store), Live(2.0)), tmp_path / "live.html")
+        path = write_page(report_page(store, campaign_results(store), Live(5.0)), tmp_path / "live.html")
     page = visit(path, where=f"#/configuration/{settled[1][2].id}")
-    page.wait_for_selector("text=Live: every 2 s")
+    page.wait_for_selector("text=Live: every 5 s")
     write_page(path.read_text().replace("Steps are evaluations", "Written again. Steps are evaluations"), path)
     page.wait_for_selector("text=Written again")
-    page.wait_for_selector("text=Live: every 2 s")
+    page.wait_for_selector("text=Live: every 5 s")
     assert page.locator("#configuration h1").text_content() == settled[1][2].label
     page.locator("#live").click()
     page.wait_for_selector("text=Live: paused")
