@@ -24,12 +24,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from labelling import FromForceConstants, load_journal
+from labelling import FromForceConstants, load_journal, settling
 
 from definet_flows.analysis.bootstrap import bootstrap, reduction_of_totals
 from definet_flows.analysis.savings import Threshold, charged_steps
 from definet_flows.defects import DefectConfiguration
-from definet_flows.engines import Relaxation
+from definet_flows.engines import ForceFieldEngine, Relaxation
 from definet_flows.engines.starts import start_of
 from definet_flows.flows.campaign import Campaign
 from definet_flows.flows.reading import load_campaigns
@@ -40,8 +40,6 @@ from definet_flows.training.studies.methods import DoNothing, Guess, Method, Net
 Run = dict[str, Any]
 Results = dict[str, dict[str, Run]]
 """Name of the start to configuration id to what came of it."""
-
-MOST_SETTLING_STEPS = 2000
 
 
 class Journal:
@@ -175,8 +173,7 @@ class Ends:
     def __init__(self, journal: Journal, engine: Any, threshold: float | None) -> None:
         self._journal = journal
         self._name = engine.name
-        further = {"force_threshold": threshold, "max_steps": MOST_SETTLING_STEPS}
-        self._further = FromForceConstants(**engine.model_dump() | further) if threshold else None
+        self._further = settling(engine, threshold) if threshold else None
 
     def compared(self, configuration: DefectConfiguration, first: Run, second: Run) -> Comparison | None:
         """Where two starts ended; None where one of them came to no end."""
@@ -264,6 +261,10 @@ def main() -> None:
     torch.set_num_threads(1)
     arguments.out.mkdir(parents=True, exist_ok=True)
     campaigns = load_campaigns(arguments.campaign)
+    if arguments.settle and not isinstance(campaigns[0].engine, ForceFieldEngine):
+        parser.error(
+            f"{arguments.campaign} relaxes with {campaigns[0].engine.name}; --settle goes on with a force field only."
+        )
     methods = starts(campaigns[0], arguments.network, arguments.potential, arguments.rattle)
     journal = Journal(arguments.out)
     configurations, results = relaxed(campaigns, methods, arguments.out, journal)

@@ -61,6 +61,11 @@ class FromForceConstants(ForceFieldEngine):
             yield bool(below)
 
 
+def settling(engine: ForceFieldEngine, threshold: float) -> FromForceConstants:
+    """What goes on from the ends of a force field's relaxations, to a smaller threshold in eV/Å."""
+    return FromForceConstants(**engine.model_dump() | {"force_threshold": threshold, "max_steps": 2000})
+
+
 class Section(NamedTuple):
     """Labels of one host in one supercell, n×n."""
 

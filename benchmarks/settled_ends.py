@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from labelling import FromForceConstants
+from labelling import settling
 
 from definet_flows.analysis.tabular import Row, markdown_table
 from definet_flows.engines import ForceFieldEngine
@@ -63,7 +63,7 @@ def main() -> None:
     engine = load_campaigns(arguments.campaign)[0].engine
     if not isinstance(engine, ForceFieldEngine):
         parser.error(f"{arguments.campaign} relaxes with {engine.name}; this goes on with a force field only.")
-    further = FromForceConstants(**engine.model_dump() | {"force_threshold": arguments.threshold, "max_steps": 2000})
+    further = settling(engine, arguments.threshold)
     with ResultsStore(arguments.directory) as results:
         lines = list(rows(results, further))
     print(markdown_table(lines))
