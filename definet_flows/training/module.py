@@ -46,13 +46,32 @@ def mean_length(vectors: Tensor, batch: Batch) -> Tensor:
     return (lengths * batch.occupied).sum() / batch.occupied.sum()
 
 
-def harmonic_forces(errors: Tensor, hessian: Tensor) -> Tensor:
-    """Forces [batch, n_sites, 3] eV/Å that displacement errors would make in the pristine crystal.
+def harmonic_forces(errors: Tensor, occupied: Tensor, hessian: Tensor) -> Tensor:
+    """Forces that displacement errors would make if atoms were held by the pristine crystal's springs.
 
     What an engine has left to do is set by the forces at the predicted coordinates. Stiff bonds turn a small error into a large
     force and soft long waves turn a large one into none, which the length of the error alone does not tell.
+
+    Parameters
+    ----------
+    errors
+        [batch, n_sites, 3] Å, zero at placeholders.
+    occupied
+        bool [batch, n_sites], True for real atoms.
+    hessian
+        [3 n_sites, 3 n_sites] eV/Å², from `restore_symmetry`.
+
+    Returns
+    -------
+    Tensor
+        [batch, n_sites, 3] eV/Å. Sites without an atom hold nobody: a spring to one is cut. Their own forces mean nothing.
     """
-    return (errors.flatten(1) @ hessian).view_as(errors)
+    n_sites = errors.shape[1]
+    pristine = (errors.flatten(1) @ hessian).view_as(errors)
+    # By the acoustic sum rule a site's force constant with itself holds minus its springs to all others, vacant ones too.
+    springs = hessian.view(n_sites, 3, n_sites, 3)
+    cut = torch.einsum("iajb,zj->ziab", springs, (~occupied).to(hessian.dtype))
+    return pristine + torch.einsum("ziab,zib->zia", cut, errors)
 
 
 def parameters_without_gradient(network: DefiNetConfig) -> set[str]:
@@ -115,7 +134,7 @@ class DefiNetModule(LightningModule):
             errors = displacement_errors(predicted.to(batch.displacements.dtype), batch)
             loss = mean_length(errors, batch)
             if batch.hessian is not None and self.training_config.force_weight:
-                forces = mean_length(harmonic_forces(errors, batch.hessian), batch)
+                forces = mean_length(harmonic_forces(errors, batch.occupied, batch.hessian), batch)
                 loss = loss + self.training_config.force_weight * forces
         return loss
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from definet_flows.definet import DefiNetConfig
+from definet_flows.engines.hessian import restore_symmetry
 from definet_flows.training.batches import as_batch
 from definet_flows.training.config import TrainingConfig
 from definet_flows.training.datasets.labels import LabelSet
@@ -54,14 +55,38 @@ def test_the_gradient_is_finite_where_the_error_is_zero(batch):
     assert predicted.grad.isfinite().all()
 
 
-def test_harmonic_forces_are_the_hessian_times_the_error(labels, batch):
-    rng = np.random.default_rng(0)
-    hessian = rng.normal(size=(81, 81))
-    hessian = torch.tensor(hessian + hessian.T)
-    errors = torch.tensor(rng.normal(size=(2, 27, 3)))
-    found = harmonic_forces(errors, hessian)
+@pytest.fixture
+def hessian():
+    """Any springs, symmetric in their axes too, so that a shift gives exactly no force."""
+    springs = np.random.default_rng(0).normal(size=(27, 3, 27, 3))
+    return torch.tensor(restore_symmetry((springs + springs.transpose(0, 3, 2, 1)).reshape(81, 81)))
+
+
+def test_harmonic_forces_are_the_hessian_times_the_error(hessian):
+    errors = torch.tensor(np.random.default_rng(1).normal(size=(2, 27, 3)))
+    found = harmonic_forces(errors, torch.ones(2, 27, dtype=torch.bool), hessian)
     for row in range(2):
         np.testing.assert_allclose(found[row].flatten(), hessian @ errors[row].flatten())
+
+
+def test_harmonic_forces_have_no_spring_to_a_vacant_site(batch, hessian):
+    errors = torch.tensor(np.random.default_rng(1).normal(size=batch.displacements.shape)) * batch.occupied.unsqueeze(-1)
+    springs = hessian.reshape(27, 3, 27, 3)
+    found = harmonic_forces(errors, batch.occupied, hessian)
+    for row, occupied in enumerate(batch.occupied):
+        for site in occupied.nonzero().flatten():
+            neighbours = occupied.clone()
+            neighbours[site] = False
+            stretched = errors[row, neighbours] - errors[row, site]
+            expected = torch.einsum("ajb,jb->a", springs[site][:, neighbours], stretched)
+            np.testing.assert_allclose(found[row, site], expected, atol=1e-12)
+
+
+def test_harmonic_forces_of_a_rigid_shift_are_none_beside_a_vacancy_too(batch, hessian):
+    shift = torch.tensor([0.3, -0.1, 0.2], dtype=torch.float64) * batch.occupied.unsqueeze(-1)
+    found = harmonic_forces(shift, batch.occupied, hessian)
+    assert not batch.occupied.all()
+    np.testing.assert_allclose(found[batch.occupied], 0, atol=1e-12)
 
 
 @torch.no_grad()
@@ -75,7 +100,7 @@ def test_the_force_weight_adds_the_force_of_the_error(labels):
         losses[weight] = float(module._loss(batch))
     assert losses[1.0] - losses[0.0] == pytest.approx(2 * (losses[0.5] - losses[0.0]), rel=1e-4)
     errors = displacement_errors(module.model.displacements(batch.atomic_numbers, batch.markers, batch.graph), batch)
-    forces = mean_length(harmonic_forces(errors, batch.hessian), batch)
+    forces = mean_length(harmonic_forces(errors, batch.occupied, batch.hessian), batch)
     assert losses[1.0] - losses[0.0] == pytest.approx(float(forces), rel=1e-4)
 
 
