@@ -63,8 +63,8 @@ class TrainingConfig(BaseModel):
     force_weight: float = Field(
         default=0.0,
         ge=0,
-        description="Weight in the loss of the forces (eV/Å) that the errors would make under the pristine host's force constants, "
-        "Å²/eV; needs labels with force constants",
+        description="Weight in the loss of the forces (eV/Å) that the errors would make under the host's force constants, Å²/eV; "
+        "needs labels with force constants",
     )
     schedule: Literal["plateau", "cosine"] = Field(
         default="plateau",

@@ -70,7 +70,9 @@ def test_harmonic_forces_are_the_hessian_times_the_error(hessian):
 
 
 def test_harmonic_forces_have_no_spring_to_a_vacant_site(batch, hessian):
-    errors = torch.tensor(np.random.default_rng(1).normal(size=batch.displacements.shape)) * batch.occupied.unsqueeze(-1)
+    errors = torch.tensor(np.random.default_rng(1).normal(size=batch.displacements.shape)) * batch.occupied.unsqueeze(
+        -1
+    )
     springs = hessian.reshape(27, 3, 27, 3)
     found = harmonic_forces(errors, batch.occupied, hessian)
     for row, occupied in enumerate(batch.occupied):
