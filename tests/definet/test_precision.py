@@ -17,7 +17,6 @@ import torch
 
 from definet_flows.defects import available_hosts
 from definet_flows.definet import HostGraph, list_checkpoints, load_checkpoint
-from definet_flows.definet.layers import VectorActivation
 
 TOLERANCE = 1e-5  # Å
 ROUNDING = 1e-5  # what rounding explains, in units of the root mean square of all vectors at the switch
@@ -42,7 +41,9 @@ class Switch:
 
 @contextmanager
 def watched(network, decisions=None):
-    modules = [module for module in network.modules() if isinstance(module, VectorActivation)]
+    # In the order in which they decide, because what a flip changes in later ones is its consequence.
+    layers = zip(network.message_passing_layers, network.message_update_layers, strict=True)
+    modules = [half.vec_activation for layer in layers for half in layer]
     switches = [Switch(module, None if decisions is None else decisions[n]) for n, module in enumerate(modules)]
     for module, switch in zip(modules, switches, strict=True):
         module.forward = switch
