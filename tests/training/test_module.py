@@ -70,9 +70,7 @@ def test_harmonic_forces_are_the_hessian_times_the_error(hessian):
 
 
 def test_harmonic_forces_have_no_spring_to_a_vacant_site(batch, hessian):
-    errors = torch.tensor(np.random.default_rng(1).normal(size=batch.displacements.shape)) * batch.occupied.unsqueeze(
-        -1
-    )
+    errors = torch.tensor(np.random.default_rng(1).normal(size=batch.displacements.shape)) * batch.occupied[..., None]
     springs = hessian.reshape(27, 3, 27, 3)
     found = harmonic_forces(errors, batch.occupied, hessian)
     for row, occupied in enumerate(batch.occupied):
@@ -85,7 +83,7 @@ def test_harmonic_forces_have_no_spring_to_a_vacant_site(batch, hessian):
 
 
 def test_harmonic_forces_of_a_rigid_shift_are_none_beside_a_vacancy_too(batch, hessian):
-    shift = torch.tensor([0.3, -0.1, 0.2], dtype=torch.float64) * batch.occupied.unsqueeze(-1)
+    shift = torch.tensor([0.3, -0.1, 0.2], dtype=torch.float64) * batch.occupied[..., None]
     found = harmonic_forces(shift, batch.occupied, hessian)
     assert not batch.occupied.all()
     np.testing.assert_allclose(found[batch.occupied], 0, atol=1e-12)
