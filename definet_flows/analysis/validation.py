@@ -75,6 +75,8 @@ class Investment:
         Relaxations of training configurations, and those of them that could be trained on.
     label_core_hours, training_core_hours
         Core-hours; those of the labels include failed ones and the pristine supercells.
+    earlier_core_hours
+        What the campaign file says that labels and trainings made before this experiment have cost.
     saved_per_configuration
         Core-hours saved by pre-relaxing one held-out configuration, losers included; None before the first pair.
     """
@@ -83,14 +85,20 @@ class Investment:
     labels_converged: int
     label_core_hours: float
     training_core_hours: float
+    earlier_core_hours: float
     saved_per_configuration: float | None
+
+    @property
+    def core_hours(self) -> float:
+        """All that had to be paid."""
+        return self.label_core_hours + self.training_core_hours + self.earlier_core_hours
 
     @property
     def pays_after(self) -> int | None:
         """Configurations after which the savings exceed labels and training; None where nothing is saved."""
         if not self.saved_per_configuration or self.saved_per_configuration <= 0:
             return None
-        return math.ceil((self.label_core_hours + self.training_core_hours) / self.saved_per_configuration)
+        return math.ceil(self.core_hours / self.saved_per_configuration)
 
 
 @dataclass(frozen=True)
@@ -135,6 +143,7 @@ def validation_results(
     labels: Sequence[RelaxationRecord],
     thresholds: dict[Threshold, float],
     training_core_hours: float = 0.0,
+    earlier_core_hours: float = 0.0,
 ) -> ValidationResults:
     """Settle a residual-step experiment.
 
@@ -150,6 +159,8 @@ def validation_results(
         Force in eV/Å of each threshold to report.
     training_core_hours
         Core-hours of the training.
+    earlier_core_hours
+        Core-hours that a network which was there before has cost.
     """
     wanted = set(held_out)
     listed = [record for record in savings if record.configuration_id in wanted]
@@ -166,6 +177,7 @@ def validation_results(
             labels_converged=sum(record.state == "converged" for record in defects),
             label_core_hours=sum(record.core_hours or 0.0 for record in labels),
             training_core_hours=training_core_hours,
+            earlier_core_hours=earlier_core_hours,
             saved_per_configuration=_saved_each(counted_pairs(usable)),
         ),
         pairs=len(listed),

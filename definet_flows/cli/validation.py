@@ -60,7 +60,8 @@ def validate(
             outcome = run_validation(plans, directory, workers, on_progress, retry_failed=retry_failed)
         split = outcome.split
     members = _members(plans, directory)
-    results = _settled(members, split, directory)
+    said = plans[0].validation
+    results = _settled(members, split, directory, said.paid_core_hours if said else 0.0)
     figures = _drawn(members, results, directory)
     if as_json:
         show_json(
@@ -84,7 +85,9 @@ def _members(plans: Sequence[Campaign], directory: Path) -> list[CampaignResults
         return [campaign_results(store, one.name) for one in plans if one.name in begun]
 
 
-def _settled(members: Sequence[CampaignResults], split: ValidationSplit, directory: Path) -> ValidationResults:
+def _settled(
+    members: Sequence[CampaignResults], split: ValidationSplit, directory: Path, earlier: float
+) -> ValidationResults:
     from definet_flows.analysis.validation import validation_results
     from definet_flows.launch.validation import training_core_hours
 
@@ -93,7 +96,7 @@ def _settled(members: Sequence[CampaignResults], split: ValidationSplit, directo
     labels = [run for run in runs.values() if run.configuration_id in trained or (trained and run.kind == "pristine")]
     savings = {record.key: record for one in members for record in one.savings}
     took = training_core_hours(directory)
-    return validation_results(held_out, savings.values(), labels, members[0].thresholds, took)
+    return validation_results(held_out, savings.values(), labels, members[0].thresholds, took, earlier)
 
 
 def _drawn(members: Sequence[CampaignResults], results: ValidationResults, directory: Path) -> list[Path]:
@@ -103,14 +106,11 @@ def _drawn(members: Sequence[CampaignResults], results: ValidationResults, direc
     from definet_flows.analysis import figures
     from definet_flows.launch.validation import FOLDER
 
-    paid = results.investment
     pairs, title = figures.pairs_table(list(members)), members[0].title
     return [
         figures.plot_ionic_steps(pairs, directory / FOLDER / "steps.png", title),
         figures.plot_supercells(pairs, directory / FOLDER / "supercells.png", title),
-        figures.plot_core_hours(
-            pairs, directory / FOLDER / "core-hours.png", title, paid.label_core_hours + paid.training_core_hours
-        ),
+        figures.plot_core_hours(pairs, directory / FOLDER / "core-hours.png", title, results.investment.core_hours),
     ]
 
 
@@ -158,7 +158,11 @@ def _show_investment(paid: Investment) -> None:
             f"Labels: {paid.labels_converged} of {paid.labels} converged, {paid.label_core_hours:.3g} core-hours; training: "
             f"{paid.training_core_hours:.3g} core-hours."
         )
+    if paid.earlier_core_hours:
+        typer.echo(
+            f"Labels and trainings of the network, from the campaign file: {paid.earlier_core_hours:.3g} core-hours."
+        )
     if paid.saved_per_configuration is not None:
         after = f"pays for itself after {paid.pays_after} configurations" if paid.pays_after else "does not pay"
         each = f"Saved per held-out configuration: {paid.saved_per_configuration:.3g} core-hours"
-        typer.echo(f"{each}; {after}." if paid.labels else f"{each}.")
+        typer.echo(f"{each}; {after}." if paid.core_hours else f"{each}.")

@@ -210,4 +210,4 @@ def _located_validation(settings: ValidationSettings | None, folder: Path) -> Va
     if held_out is not None:
         held_out = held_out.model_copy(update={"files": tuple(str(folder / file) for file in held_out.files)})
     training = settings.training and str(folder / settings.training)
-    return ValidationSettings(held_out=held_out, training=training)
+    return settings.model_copy(update={"held_out": held_out, "training": training})

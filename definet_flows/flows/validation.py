@@ -55,11 +55,18 @@ class ValidationSettings(BaseModel):
         description="Training file, relative to the campaign file; its labels are the relaxations of the configurations that are "
         "not held out. Left out, the campaign's own model is validated",
     )
+    paid_core_hours: float = Field(
+        default=0.0,
+        ge=0,
+        description="Core-hours of the labels and trainings of the campaign's own model, where they are known",
+    )
 
     @model_validator(mode="after")
     def _trains_on_something(self) -> Self:
         if self.training is not None and self.held_out is None:
             raise ValueError("held_out is missing: say what the training must not see")
+        if self.training is not None and self.paid_core_hours:
+            raise ValueError("paid_core_hours is for a model that exists; what a training takes is measured")
         return self
 
 

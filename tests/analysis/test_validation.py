@@ -72,3 +72,12 @@ def test_labels_and_training_are_earned_back(copper):
     assert paid.pays_after == 5
     assert settled([pair(2, run(10, 5), run(12, 5))]).investment.pays_after is None
     assert settled([]).investment.saved_per_configuration is None
+
+
+def test_what_a_network_cost_before_is_earned_back_too():
+    records = [pair(1, run(20, 10, core_hours=1.0), run(4, 2, core_hours=0.8))]
+    saved = settled(records).investment.saved_per_configuration
+    paid = validation_results(
+        {records[0].configuration_id}, records, (), FINE, earlier_core_hours=9.5 * saved
+    ).investment
+    assert (paid.core_hours, paid.pays_after) == (pytest.approx(9.5 * saved), 10)

@@ -13,7 +13,7 @@ def campaign(copper, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_model_is_measured_and_the_tables_say_what_came_out(invoke, campaign, tmp_path):
+def test_a_model_is_measured_and_the_tables_say_what_came_out(invoke, copper, campaign, tmp_path):
     reply = invoke("validate", campaign, "--dir", tmp_path / "run", "--workers", 1)
     assert reply.exit_code == 0, reply.output
     assert "PARTIAL" not in reply.stdout
@@ -25,7 +25,7 @@ def test_a_model_is_measured_and_the_tables_say_what_came_out(invoke, campaign, 
         "Saved per held-out configuration",
     ):
         assert words in reply.stdout
-    assert "Labels:" not in reply.stdout, "nothing was labelled"
+    assert "Labels" not in reply.stdout, "nothing was labelled, and the file says nothing of what the network cost"
     looked = invoke("validate", campaign, "--dir", tmp_path / "run", "--look", "--json")
     told = json.loads(looked.stdout)
     assert (told["partial"], told["pairs"], told["planned"]) == (False, 5, 5)
@@ -33,6 +33,10 @@ def test_a_model_is_measured_and_the_tables_say_what_came_out(invoke, campaign, 
     drawn = [Path(file) for file in told["figures"]]
     assert [file.name for file in drawn] == ["steps.png", "supercells.png", "core-hours.png"]
     assert all(file.stat().st_size > 5000 for file in drawn)
+    copper.write_campaign(tmp_path, configurations='{recipes: ["V_Cu+Al_Cu"]}', validation="{paid_core_hours: 2.5}")
+    charged = invoke("validate", campaign, "--dir", tmp_path / "run", "--look").stdout
+    assert "Labels and trainings of the network, from the campaign file: 2.5 core-hours." in charged
+    assert any(words in charged for words in ("pays for itself after", "does not pay"))
 
 
 @pytest.mark.parametrize(

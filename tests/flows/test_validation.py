@@ -89,6 +89,8 @@ def test_a_split_is_fixed_once(listed, tmp_path):
         ("{held_out: {fraction: 1.5}}", "validation.held_out.fraction"),
         ("{training: train.yaml}", "held_out is missing"),
         ("{heldout: {fraction: 0.5}}", "held_out"),
+        ("{held_out: {fraction: 0.5}, training: train.yaml, paid_core_hours: 2}", "what a training takes is measured"),
+        ("{paid_core_hours: -1}", "validation.paid_core_hours"),
     ],
 )
 def test_what_the_file_says_wrongly(copper, tmp_path, validation, saying):
@@ -101,6 +103,10 @@ def test_paths_are_those_of_the_campaign_file_and_no_hash_knows_of_it(copper, tm
     said = load_campaign(copper.write_campaign(tmp_path, validation=validation))
     assert said.validation.training == str(tmp_path / "train.yaml")
     assert said.validation.held_out.files == (str(tmp_path / "held.jsonl"),)
+    assert (
+        load_campaign(copper.write_campaign(tmp_path, validation="{paid_core_hours: 2}")).validation.paid_core_hours
+        == 2
+    )
     assert said.content_hash == load_campaign(copper.write_campaign(tmp_path)).content_hash
 
 
