@@ -69,6 +69,7 @@ SECTIONS = (
     *(Section(host, 5, "low", 1000) for host in ("MoS2", "WSe2")),
     *(Section(host, 6, "low", 40) for host in ("GaSe", "InSe", "BP")),
     *(Section(host, 6, "low", 400) for host in ("MoS2", "WSe2")),
+    *(Section(host, 7, "low", 500) for host in ("MoS2", "WSe2")),
     *(Section(host, 8, "low", 200) for host in ("MoS2", "WSe2")),
     Section("hBN", 8, "low", 60),
     *(Section(host, 10, "low", 100) for host in ("MoS2", "WSe2")),

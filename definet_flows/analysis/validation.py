@@ -165,22 +165,28 @@ def validation_results(
     wanted = set(held_out)
     listed = [record for record in savings if record.configuration_id in wanted]
     usable = not_trained_on(listed)
-    defects = [record for record in labels if record.kind == "defect"]
     return ValidationResults(
         planned=len(wanted),
         headline=savings_table([record for record in listed if record.exposure == NEW], thresholds),
         rows=savings_table(listed, thresholds),
         groups=_groups(usable),
         worst=_worst(counted_pairs(usable)),
-        investment=Investment(
-            labels=len(defects),
-            labels_converged=sum(record.state == "converged" for record in defects),
-            label_core_hours=sum(record.core_hours or 0.0 for record in labels),
-            training_core_hours=training_core_hours,
-            earlier_core_hours=earlier_core_hours,
-            saved_per_configuration=_saved_each(counted_pairs(usable)),
-        ),
+        investment=_investment(labels, training_core_hours, earlier_core_hours, usable),
         pairs=len(listed),
+    )
+
+
+def _investment(
+    labels: Sequence[RelaxationRecord], training: float, earlier: float, held_out: Sequence[SavingsRecord]
+) -> Investment:
+    defects = [record for record in labels if record.kind == "defect"]
+    return Investment(
+        labels=len(defects),
+        labels_converged=sum(record.state == "converged" for record in defects),
+        label_core_hours=sum(record.core_hours or 0.0 for record in labels),
+        training_core_hours=training,
+        earlier_core_hours=earlier,
+        saved_per_configuration=_saved_each(counted_pairs(held_out)),
     )
 
 

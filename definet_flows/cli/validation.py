@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from definet_flows.analysis.results import CampaignResults
     from definet_flows.analysis.validation import GroupRow, Investment, StepSpread, ValidationResults
     from definet_flows.flows.campaign import Campaign
-    from definet_flows.flows.validation import ValidationSplit
+    from definet_flows.flows.validation import ValidationSettings, ValidationSplit
 
 WORST = 10
 
@@ -60,8 +60,7 @@ def validate(
             outcome = run_validation(plans, directory, workers, on_progress, retry_failed=retry_failed)
         split = outcome.split
     members = _members(plans, directory)
-    said = plans[0].validation
-    results = _settled(members, split, directory, said.paid_core_hours if said else 0.0)
+    results = _settled(members, split, directory, plans[0].validation)
     figures = _drawn(members, results, directory)
     if as_json:
         show_json(
@@ -86,7 +85,7 @@ def _members(plans: Sequence[Campaign], directory: Path) -> list[CampaignResults
 
 
 def _settled(
-    members: Sequence[CampaignResults], split: ValidationSplit, directory: Path, earlier: float
+    members: Sequence[CampaignResults], split: ValidationSplit, directory: Path, said: ValidationSettings | None
 ) -> ValidationResults:
     from definet_flows.analysis.validation import validation_results
     from definet_flows.launch.validation import training_core_hours
@@ -96,6 +95,7 @@ def _settled(
     labels = [run for run in runs.values() if run.configuration_id in trained or (trained and run.kind == "pristine")]
     savings = {record.key: record for one in members for record in one.savings}
     took = training_core_hours(directory)
+    earlier = said.paid_core_hours if said else 0.0
     return validation_results(held_out, savings.values(), labels, members[0].thresholds, took, earlier)
 
 
