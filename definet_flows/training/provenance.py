@@ -41,7 +41,8 @@ def model_card(
     metrics
         On labels that it has not seen.
     start
-        The checkpoint it started from: what that one has seen, this one has seen too.
+        The checkpoint it started from. What that one has seen, this one has seen too; but nothing keeps it good at hosts that
+        it is not trained on any more, so that it does not claim them.
     warning
         One more limit.
     """
@@ -50,18 +51,19 @@ def model_card(
     lengths = np.concatenate([atom_displacements(labels) for labels in trained.sets])
     coverage = host_coverage(trained)
     before = [start.card] if start else []
-    crystals = _merged((labels.host.crystal for labels in trained.sets), *(card.crystals for card in before))
+    crystals = _merged(labels.host.crystal for labels in trained.sets)
+    hosts = _merged(one.host for one in coverage)
     seen = {c.placement_id for c in configurations}.union(*(card.configuration_ids for card in before))
     # A cluster that an ambiguous label can be read as is not new.
     clusters = {reading for c in configurations for reading in c.possible_cluster_ids}
     clusters = clusters.union(*(card.cluster_ids for card in before))
-    elements = {symbol for c in configurations for symbol in c.species}.union(*(card.elements for card in before))
+    elements = _merged(*(c.species for c in configurations), *(_elements_in(hosts, card) for card in before))
     return ModelCard(
         name=config.name,
-        hosts=_merged((one.host for one in coverage), *(card.hosts for card in before)),
+        hosts=hosts,
         # Of weights from elsewhere nobody knows what else they were trained on.
         crystals=crystals if all(card.crystals for card in before) else (),
-        elements=tuple(sorted(elements)),
+        elements=elements,
         teacher=teacher_names(pool),
         label_source=_source(pool, start),
         training_hash=f"{pool.content_hash}-{split.hash}",
@@ -72,10 +74,17 @@ def model_card(
         metrics=metrics,
         max_displacement_trained=max([float(lengths.max()), *(card.max_displacement_trained for card in before)]),
         displacement_quantiles={f"{q:g}": float(np.quantile(lengths, q)) for q in _QUANTILES},
-        intended_use=_intended_use([one.host for one in coverage]),
+        intended_use=_intended_use(hosts),
         remarks=config.remarks,
         limits=(*_unlike_dft(pool.teachers), *_LIMITS, *([warning] if warning else [])),
     )
+
+
+def _elements_in(hosts: Iterable[str], card: ModelCard) -> Iterable[str]:
+    """Elements that a checkpoint met in these hosts; all of them where it does not say in which."""
+    if not card.coverage:
+        return card.elements
+    return _merged(*(one.elements for one in card.coverage if one.host in hosts))
 
 
 def host_coverage(trained: LabelPool) -> tuple[HostCoverage, ...]:
@@ -97,7 +106,7 @@ def host_coverage(trained: LabelPool) -> tuple[HostCoverage, ...]:
 
 def _intended_use(hosts: Iterable[str]) -> str:
     return (
-        f"Structures from which relaxations of neutral point defects in {', '.join(_merged(hosts))} start; the relaxation engine "
+        f"Structures from which relaxations of neutral point defects in {', '.join(hosts)} start; the relaxation engine "
         "finishes them, and what it finds is the result."
     )
 

@@ -153,20 +153,32 @@ class TestStartingFromACheckpoint:
     def before(self, files, tmp_path):
         return train_config(settings(labels=(files["mos2"],), name="before"), tmp_path / "before")
 
-    def test_what_it_has_seen_stays_seen(self, before, files, tmp_path):
+    def test_what_it_has_seen_stays_seen_and_it_is_for_what_it_was_trained_on_last(self, before, files, tmp_path):
         folder = train_config(
             TrainingConfig(**settings(labels=(files["hbn"],), start_from=str(before)).model_dump(exclude={"network"})),
             tmp_path / "after",
         )
         after, first = load_checkpoint(folder), load_checkpoint(before)
         assert after.config == first.config
-        assert after.card.hosts == ("MoS2", "hBN")
-        assert after.card.crystals == ("BN-187", "MoS2-187")
+        assert after.card.hosts == ("hBN",)
+        assert after.card.crystals == ("BN-187",)
         assert after.card.configuration_ids > first.card.configuration_ids
         assert after.card.cluster_ids > first.card.cluster_ids
-        assert set(after.card.elements) == {*first.card.elements, "B", "C", "N"}
+        assert after.card.elements == ("B", "C", "N")
         assert after.card.max_displacement_trained >= first.card.max_displacement_trained
         assert f"started from before ({first.content_hash})" in after.card.label_source
+
+    def test_elements_that_it_met_in_the_same_host_stay_known(self, before, files):
+        known = load_checkpoint(before)
+        (met,) = known.card.coverage
+        earlier = met.model_copy(update={"elements": ("Mo", "Nb", "S")})
+        started = replace(known, card=known.card.model_copy(update={"coverage": (earlier,)}))
+        elsewhere = replace(known, card=known.card.model_copy(update={"coverage": (), "elements": ("Pt",)}))
+        config = settings(labels=(files["mos2"],))
+        pool = load_labels(config)
+        shares = pool, split_labels(pool, config.split), {}
+        assert {"Mo", "Nb", "S"} <= set(model_card(config, *shares, started).elements)
+        assert "Pt" in model_card(config, *shares, elsewhere).elements
 
     def test_after_weights_of_unknown_origin_no_host_is_called_new(self, before, files):
         known = load_checkpoint(before)
