@@ -8,6 +8,7 @@ import pytest
 
 from definet_flows.defects import HOST_PRESETS, count_configurations, high_density, low_density_recipes
 from definet_flows.defects.host import content_hash
+from definet_flows.definet import load_checkpoint
 from definet_flows.flows import load_campaign, load_campaigns
 from definet_flows.launch.validation import split_of
 from definet_flows.settings import settings, workflows_directory
@@ -28,13 +29,20 @@ def test_a_campaign_is_named_after_its_file(path):
 def test_the_screening_of_two_hosts_takes_a_part_of_each_with_what_fits_it():
     campaigns = load_campaigns(workflows_directory() / "screening-tmd.yaml")
     assert [one.name for one in campaigns] == ["screening-tmd/MoS2-8x8x1", "screening-tmd/WSe2-8x8x1"]
-    assert [one.model and one.model.checkpoint for one in campaigns] == [settings().checkpoint, None]
+    assert [one.model.checkpoint for one in campaigns] == ["definet-tmd-chgnet"] * 2
     for one in campaigns:
         host = one.host.host()
         assert host.vacuum >= 15 - 1e-6
         few = one.configurations.model_copy(update={"max_distance": 4.0, "select": None}).configurations(host)
         assert len({configuration.label for configuration in few}) == 17
         assert one.configurations.select.count == 200
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_campaign_names_a_checkpoint_that_was_trained_on_its_crystal(path):
+    for campaign in load_campaigns(path):
+        if campaign.model is not None:
+            assert campaign.host.host().crystal in load_checkpoint(campaign.model.checkpoint).card.crystals
 
 
 def test_the_demonstration_is_small_new_and_measured():
