@@ -61,6 +61,13 @@ def test_every_campaign_file_that_ships_is_described():
     assert {file.stem for file in workflows_directory().glob("*.yaml")} == described
 
 
+def test_every_checkpoint_that_ships_is_described():
+    page = (DOCS / "campaigns.md").read_text(encoding="utf-8")
+    assert [
+        folder.name for folder in (ROOT / "models").iterdir() if folder.is_dir() and f"`{folder.name}`" not in page
+    ] == []
+
+
 @pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")), ids=lambda page: page.name)
 def test_links_of_a_page_outside_the_docs_lead_somewhere(page):
     targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
