@@ -1,8 +1,8 @@
 """What labels have cost: relaxations, how many of them converged, and core-hours, of each journal that label_six_hosts.py wrote.
 
 Relaxations that failed or did not converge are no labels, and count. benchmarks/records/costs.csv keeps what came out for the
-labels of this repository. The rows of label_mos2.py, and those that do not tell how many were relaxed, are from what the labelling
-scripts printed at their end; their journals are not kept, and neither journals nor figures of h-BN at low density up to 6×6. Run with
+labels of this repository. The rows of label_mos2.py, and those that do not tell how many were relaxed, are what the labelling
+scripts printed at their end: their journals are not kept. Of h-BN at low density up to 6×6 neither is. Run with
 
     python benchmarks/label_costs.py OUT_DIR
 """
