@@ -9,6 +9,7 @@ charged with it. benchmarks/records/costs.csv keeps what came out for the checkp
 from __future__ import annotations
 
 import argparse
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
@@ -26,7 +27,7 @@ def epoch_ends(part: Path) -> list[float]:
 def row(checkpoint: Path, threads: int) -> str:
     """One line of comma-separated values: name, epochs, core-hours."""
     parts = [epoch_ends(part) for part in sorted((checkpoint / "training" / "tensorboard").glob("events.*"))]
-    epochs = [later - earlier for part in parts for earlier, later in zip(part, part[1:], strict=False)]
+    epochs = [later - earlier for part in parts for earlier, later in pairwise(part)]
     return f"training {checkpoint.name},{len(epochs)},{len(epochs) * median(epochs) * threads / 3600:.3f}"
 
 

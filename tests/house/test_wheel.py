@@ -68,7 +68,7 @@ def test_the_wheel_holds_package_models_and_campaigns_and_nothing_else(built):
     assert held == {
         "/".join([placed.get(room, room), rest]) for room, _, rest in (name.partition("/") for name in meant)
     }
-    assert wheel.stat().st_size < 20e6, "seven networks of 2 MB with their cards, and no labels"
+    assert wheel.stat().st_size < 20e6, "eight networks of 2 MB with their cards, and no labels"
 
 
 def test_the_source_archive_holds_what_a_developer_needs_and_no_rubbish(built):
