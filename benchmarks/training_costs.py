@@ -1,7 +1,8 @@
 """What trainings have cost: epochs and core-hours of checkpoints, by the clock of their TensorBoard records.
 
 The core-hours are the median epoch's, times the epochs: a training that was paused, or shared its cores for a while, is not
-charged with it. benchmarks/records/costs.csv keeps what came out for the checkpoints of this repository. Run with
+charged with it. benchmarks/records/trainings.csv keeps what came out for the checkpoints of this repository, with their names in
+place of the folders'. Run with
 
     python benchmarks/training_costs.py CHECKPOINT_DIR … [--threads 1]
 """
