@@ -50,8 +50,10 @@ def draw(section: Section) -> list[DefectConfiguration]:
     host = teacher(section.host).relaxed_host(Host.from_preset(section.host, (section.n, section.n, 1), vacuum=VACUUM))
     if section.density == "high":
         return section.sample(host, SEED)
-    listed = [c for recipe in low_density_recipes(section.host) for c in enumerate_configurations(host, recipe)]
-    listed = [c for c in listed if c.placement_id not in labelled_before(section.host)]
+    recipes = [one for one in low_density_recipes(section.host) if one.count("V_") >= section.least_vacancies]
+    listed = [c for recipe in recipes for c in enumerate_configurations(host, recipe)]
+    before = labelled_before(section.host) | drawn_of_all_types(section)
+    listed = [c for c in listed if c.placement_id not in before]
     wanted = Selection(count=min(section.n_labels, len(listed)), seed=SEED)
     return select(listed, wanted, lambda _: True)
 
@@ -61,6 +63,18 @@ def labelled_before(host: str) -> frozenset[str]:
     """Placements of a host that benchmarks/label_mos2.py has labelled."""
     files = sorted((WORKFLOWS / "mos2" / "labels").glob("*.safetensors")) if host == "MoS2" else []
     return frozenset(one.placement_id for file in files for one in LabelSet.load(file).configurations)
+
+
+def drawn_of_all_types(section: Section) -> frozenset[str]:
+    """Placements of the section of all types, where this one is of those with vacancies."""
+    if not section.least_vacancies:
+        return frozenset()
+    return frozenset(
+        c.placement_id
+        for one in SECTIONS
+        if (one.host, one.n, one.density, one.least_vacancies) == (section.host, section.n, section.density, 0)
+        for c in draw(one)
+    )
 
 
 SECTIONS = (
@@ -75,6 +89,7 @@ SECTIONS = (
     *(Section(host, 10, "low", 100) for host in ("MoS2", "WSe2")),
     *(Section(host, 12, "low", 34) for host in ("MoS2", "WSe2")),
     *(Section(host, 14, "low", 24) for host in ("MoS2", "WSe2")),
+    *(Section(host, n, "low", count, 2) for n, count in ((12, 60), (14, 40), (10, 80)) for host in ("MoS2", "WSe2")),
     *(Section(host, 4, "high", 80) for host in ("GaSe", "InSe", "BP")),
     *(Section(host, 5, "high", 100) for host in ("MoS2", "WSe2")),
     Section("hBN", 6, "high", 100),

@@ -67,17 +67,19 @@ def settling(engine: ForceFieldEngine, threshold: float) -> FromForceConstants:
 
 
 class Section(NamedTuple):
-    """Labels of one host in one supercell, n×n."""
+    """Labels of one host in one supercell, n×n; at the low density of all types, or only of those with so many vacancies."""
 
     host: str
     n: int
     density: Literal["low", "high"]
     n_labels: int
+    least_vacancies: int = 0
 
     @property
     def stem(self) -> str:
         """Of the file names."""
-        return f"{self.host.lower()}-{self.n}x{self.n}-{self.density}"
+        types = f"-{self.least_vacancies}-vacancies" if self.least_vacancies else ""
+        return f"{self.host.lower()}-{self.n}x{self.n}-{self.density}{types}"
 
     def sample(self, host: Host, seed: int) -> list[DefectConfiguration]:
         """Configurations of the high density, as many at each concentration, the same in every run."""
