@@ -4,10 +4,11 @@ Relaxes the configurations of a campaign file with its engine from: the unrelaxe
 structures of the campaign's checkpoint and of others (``--network NAME=MODEL``, such as a defect-blind one), those relaxed by a
 potential (``--potential``, where the engine is DFT), and the unrelaxed structure with its symmetry broken (``--rattle``). Counts
 lost runs as definet_flows.analysis.savings does. With ``--settle`` ends that lie apart are relaxed on to a smaller threshold
-before they are called two minima. Goes on where it stopped. Run with
+before they are called two minima. With ``--records`` what a results directory holds of the same engine's relaxations from the
+unrelaxed start and from the checkpoints is not run again. Goes on where it stopped. Run with
 
     python benchmarks/alternatives.py CAMPAIGN.yaml OUT_DIR [--network NAME=MODEL ...] [--potential NAME] [--rattle 0.05]
-        [--settle 0.001]
+        [--settle 0.001] [--records RESULTS_DIR]
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ from definet_flows.engines import ForceFieldEngine, Relaxation
 from definet_flows.engines.starts import start_of
 from definet_flows.flows.campaign import Campaign
 from definet_flows.flows.reading import load_campaigns
-from definet_flows.records.documents import RunFigures
+from definet_flows.records import RecordStore, open_store
+from definet_flows.records.documents import RelaxationRecord, RunFigures
 from definet_flows.records.minimum import Comparison, End, compare_ends
 from definet_flows.training.studies.methods import DoNothing, Guess, Method, NetworkMethod, PotentialMethod, ScaledBonds
 
@@ -80,11 +82,12 @@ class Rattled(Method):
 
 def starts(campaign: Campaign, networks: Sequence[str], potential: str | None, rattle: float | None) -> list[Method]:
     """What is compared; the unrelaxed start comes first."""
-    if campaign.model is None:
-        raise SystemExit(f"{campaign.name} names no model to compare with the alternatives.")
+    if campaign.model is None and not networks:
+        raise SystemExit(f"{campaign.name} names no model to compare with the alternatives; give one with --network.")
     chosen: list[Method] = [Unrelaxed(), ScaledBonds()]
     chosen += [NetworkMethod(*one.split("=", 1)) for one in networks]
-    chosen += [NetworkMethod("DefiNet", campaign.model.checkpoint)]
+    if campaign.model:
+        chosen.append(NetworkMethod("DefiNet", campaign.model.checkpoint))
     if potential:
         chosen.append(PotentialMethod(potential, 0.01))
     if rattle:
@@ -93,7 +96,7 @@ def starts(campaign: Campaign, networks: Sequence[str], potential: str | None, r
 
 
 def relaxed(
-    campaigns: Sequence[Campaign], methods: Sequence[Method], out: Path, journal: Journal
+    campaigns: Sequence[Campaign], methods: Sequence[Method], out: Path, journal: Journal, records: RecordStore
 ) -> tuple[dict[str, DefectConfiguration], Results]:
     """All starts of each configuration in turn, one host after the other; configurations by id, and what came of them."""
     results: Results = {method.name: {} for method in methods}
@@ -107,8 +110,37 @@ def relaxed(
             method.prepare(configurations[0])
         for configuration, method in product(configurations, methods):
             key = f"{configuration.id} {method.identity} {engine.physics_hash}"
-            results[method.name][configuration.id] = journal.kept(key, partial(one_run, engine, configuration, method))
+            known = on_record(records, engine, configuration, method)
+            run = known or journal.kept(key, partial(one_run, engine, configuration, method))
+            results[method.name][configuration.id] = run
     return listed, results
+
+
+def on_record(records: RecordStore, engine: Any, configuration: DefectConfiguration, method: Method) -> Run | None:
+    """What a results store holds of a relaxation, as `one_run` tells it."""
+    if isinstance(method, Unrelaxed):
+        start = {"start": "unrelaxed"}
+    elif isinstance(method, NetworkMethod):
+        start = {"start": "prerelaxed", "checkpoint_hash": method.identity}
+    else:
+        return None
+    criteria = {"configuration_id": configuration.id, "engine.physics_hash": engine.physics_hash, **start}
+    record = next(records.relaxations(criteria, positions=True), None)
+    if record is None:
+        return None
+    told = {name: getattr(record, name) for name in Relaxation.model_fields if name in RelaxationRecord.model_fields}
+    outcome = Relaxation(
+        converged=record.state == "converged",
+        error=record.reason if record.state == "failed" else None,
+        engine_version=record.engine.version,
+        **told,
+    )
+    return {
+        "placement_id": record.key,
+        "seconds": record.prerelax_seconds or 0.0,
+        "error": None,
+        "outcome": outcome.model_dump(mode="json"),
+    }
 
 
 def one_run(engine: Any, configuration: DefectConfiguration, method: Method) -> Run:
@@ -257,6 +289,7 @@ def main() -> None:
     parser.add_argument(
         "--settle", type=float, metavar="THRESHOLD", help="eV/Å, to which ends that lie apart are relaxed on"
     )
+    parser.add_argument("--records", type=Path, metavar="RESULTS_DIR", help="relaxations that need not be run again")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -267,7 +300,8 @@ def main() -> None:
         )
     methods = starts(campaigns[0], arguments.network, arguments.potential, arguments.rattle)
     journal = Journal(arguments.out)
-    configurations, results = relaxed(campaigns, methods, arguments.out, journal)
+    with open_store(arguments.records, read_only=True) if arguments.records else RecordStore.in_memory() as records:
+        configurations, results = relaxed(campaigns, methods, arguments.out, journal, records)
     show(campaigns[0], list(configurations), results)
     show_ends(configurations, results, Ends(journal, campaigns[0].engine, arguments.settle))
 
