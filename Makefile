@@ -55,7 +55,7 @@ $(VENV)/.gpaw: $(VENV)/.run
 	system calls them), then make gpaw again"; exit 2; }
 	@printf 'mpi = False\ncompiler = "c++"\nfftw = True\nlibraries = "$(GPAW_LIBRARIES)".split()\n' > $(VENV)/gpaw-siteconfig.py
 # Built anew: a wheel that pip kept may stand on other libraries.
-	GPAW_CONFIG=$(abspath $(VENV))/gpaw-siteconfig.py $(PIP) --no-cache-dir --editable '.[forcefield,report,gpaw]'
+	GPAW_CONFIG=$(abspath $(VENV))/gpaw-siteconfig.py $(PIP) --no-cache-dir --editable '.[forcefield,report,train,gpaw]'
 	@touch $@
 
 # One thread per process: several relaxations share the cores.

@@ -78,18 +78,21 @@ def validate(
     Raises
     ------
     InputError
-        If the file does not say what to validate, another split was fixed before, or a campaign cannot be run.
+        If the file does not say what to validate, another split was fixed before, or a campaign or the training cannot be run.
+    ModuleNotFoundError
+        If a package is missing that training needs; before anything is relaxed.
     ExposedError
         If the network was trained on what is held out.
     TrainingError
         If training ended before its time.
     """
     split = split_of(campaigns)
+    training = _training_of(campaigns[0])
     split.fix(directory / FOLDER / SPLIT_FILE)
     labels = _restricted(campaigns, split.training, directory, "training")
     unlabelled = [one.model_copy(update={"model": None, "baseline_fraction": 1.0}) for one in labels]
     labelled = _run(unlabelled, directory, workers, on_progress, retry_failed=retry_failed)
-    checkpoint = _trained(campaigns[0], split, directory)
+    checkpoint = _trained(training, split, directory) if training else None
     tests = _restricted(campaigns, split.held_out, directory, "held-out")
     tests = [
         one.model_copy(update={"model": _model(one, checkpoint), "baseline_fraction": 1.0, "baseline_seed": 0})
@@ -170,30 +173,37 @@ def _checkpoint_of(campaign: Campaign) -> str:
     return "" if campaign.model is None else campaign.model.checkpoint
 
 
-def _trained(campaign: Campaign, split: ValidationSplit, directory: Path) -> Path | None:
-    """Folder of the checkpoint trained on the labels, made or finished now; None where a model is given."""
+def _training_of(campaign: Campaign) -> TrainingConfig | None:
+    """How the network is trained, None where a model is given; read before the labels, which may take days, are made."""
     settings = campaign.validation
     if settings is None or settings.training is None:
         return None
-    from definet_flows.definet.checkpoint import CONFIG_FILE
+    from definet_flows.definet import load_checkpoint
+    from definet_flows.training import fitting  # noqa: F401  missing packages show now
     from definet_flows.training.config import load_training_config
-    from definet_flows.training.datasets.split import split_labels
 
     config = load_training_config(settings.training)
-    _check_labels(config, settings.training)
+    if config.labels:
+        raise InputError(
+            f"{settings.training} names labels, but those of this experiment are its own relaxations; leave them out."
+        )
+    if config.start_from:
+        load_checkpoint(config.start_from)
     # The experiment's own held-out configurations are the test.
-    config = config.model_copy(update={"split": config.split.model_copy(update={"test": 0.0})})
+    return config.model_copy(update={"split": config.split.model_copy(update={"test": 0.0})})
+
+
+def _trained(config: TrainingConfig, split: ValidationSplit, directory: Path) -> Path:
+    """Folder of the checkpoint trained on the labels, made or finished now."""
+    from definet_flows.definet.checkpoint import CONFIG_FILE
+    from definet_flows.training.datasets.split import split_labels
+
     pool = _labels(split, directory)
     shares = split_labels(pool, config.split)
     folder = directory / FOLDER / f"checkpoint-{_identity(config, pool, shares)}"
     if not (folder / CONFIG_FILE).is_file():
         _train(config, pool, shares, folder)
     return folder
-
-
-def _check_labels(config: TrainingConfig, file: str) -> None:
-    if config.labels:
-        raise InputError(f"{file} names labels, but those of this experiment are its own relaxations; leave them out.")
 
 
 def _labels(split: ValidationSplit, directory: Path) -> LabelPool:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from definet_flows.definet import load_checkpoint
@@ -100,9 +102,27 @@ def test_there_is_one_network(copper, tmp_path, changes, saying):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_training_file_with_labels_of_its_own_is_refused(copper, finished):
-    directory, _, files = finished
-    plans = campaigns(copper, files)
-    (files / "train.yaml").write_text(TRAINING + "labels: [elsewhere]\n")
-    with pytest.raises(InputError, match="names labels, but those of this experiment are its own"):
-        validate(plans, directory, 1)
+@pytest.mark.parametrize(
+    ("said", "saying"),
+    [
+        ("labels: [elsewhere]", "names labels, but those of this experiment are its own"),
+        ("start_from: no-such-checkpoint", "no-such-checkpoint"),
+        ("max_epoch: 2", "max_epoch"),
+    ],
+)
+def test_what_is_wrong_with_the_training_shows_before_anything_is_relaxed(copper, tmp_path, said, saying):
+    plans = campaigns(copper, tmp_path)
+    (tmp_path / "train.yaml").write_text(f"{TRAINING}{said}\n")
+    with pytest.raises(InputError, match=saying):
+        validate(plans, tmp_path / "run", 1)
+    assert not (tmp_path / "run").exists()
+
+
+def test_without_the_packages_that_training_needs_nothing_is_relaxed(copper, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "lightning.pytorch", None)
+    for module in ("fitting", "module", "epochs", "running"):
+        monkeypatch.delitem(sys.modules, f"definet_flows.training.{module}", raising=False)
+        monkeypatch.delattr(f"definet_flows.training.{module}", raising=False)
+    with pytest.raises(ModuleNotFoundError, match="lightning"):
+        validate(campaigns(copper, tmp_path), tmp_path / "run", 1)
+    assert not (tmp_path / "run").exists()
