@@ -118,7 +118,7 @@ def relaxed(
 
 def on_record(records: RecordStore, engine: Any, configuration: DefectConfiguration, method: Method) -> Run | None:
     """What a results store holds of a relaxation, as `one_run` tells it."""
-    if isinstance(method, Unrelaxed):
+    if isinstance(method, Unrelaxed) or moves_nothing(method, configuration):
         start = {"start": "unrelaxed"}
     elif isinstance(method, NetworkMethod):
         start = {"start": "prerelaxed", "checkpoint_hash": method.identity}
@@ -141,6 +141,13 @@ def on_record(records: RecordStore, engine: Any, configuration: DefectConfigurat
         "error": None,
         "outcome": outcome.model_dump(mode="json"),
     }
+
+
+def moves_nothing(method: Method, configuration: DefectConfiguration) -> bool:
+    """Whether a start is the unrelaxed one by another name, as scaled bonds are where there are vacancies only."""
+    return isinstance(method, ScaledBonds) and np.array_equal(
+        method.guess(configuration).positions, configuration.host.positions
+    )
 
 
 def one_run(engine: Any, configuration: DefectConfiguration, method: Method) -> Run:
