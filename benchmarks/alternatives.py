@@ -102,8 +102,8 @@ def relaxed(
     results: Results = {method.name: {} for method in methods}
     listed: dict[str, DefectConfiguration] = {}
     for campaign in campaigns:
-        host = campaign.engine.relaxed_host(campaign.host.host())
-        engine = campaign.engine.in_campaign(out, host)
+        engine = campaign.engine.in_campaign(out, campaign.host.host())
+        host = engine.relaxed_host(campaign.host.host())
         configurations = list(campaign.configurations.configurations(host))
         listed |= {one.id: one for one in configurations}
         for method in methods:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
 from definet_flows.definet.prerelaxer import is_out_of_memory
@@ -66,6 +67,8 @@ def failing_in_one_sentence(folder: Path) -> Iterator[None]:
             yield
         except _Stop as stop:
             raise _interrupted(folder, stop.signum) from None
+        except SIGTERMException:  # Lightning's, a batch later: Python drops what a handler raises amid a destructor
+            raise _interrupted(folder, signal.SIGTERM) from None
         except OSError as error:
             raise TrainingError(
                 f"The training's state cannot be written to {folder} ({error.strerror or error}); make room and go on with "

@@ -256,6 +256,19 @@ def test_an_interruption_keeps_the_state_and_says_how_to_go_on(write, tmp_path, 
     assert epochs(folder) == [0, 1, 2, 3]
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interruption_during_a_destructor_is_not_lost(write, tmp_path, monkeypatch):
+    """Python drops what is raised there, the stop with it."""
+
+    class Told:
+        def __del__(self):
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(DefiNetModule, "on_train_epoch_start", dying_in_epoch(1, Told))
+    with pytest.raises(TrainingInterruptedError, match="last finished epoch is kept"):
+        train(write("four.yaml", epochs=4), tmp_path / "run")
+
+
 def test_an_interruption_before_the_first_epoch_leaves_nothing_to_resume(write, tmp_path, monkeypatch):
     stop = dying_in_epoch(0, lambda: os.kill(os.getpid(), signal.SIGTERM))
     monkeypatch.setattr(DefiNetModule, "on_train_epoch_start", stop)
